@@ -1,0 +1,17 @@
+"""What every test shares: two threads, and property tests that draw the same examples each time.
+
+Shapes and types are checked while the tests run: `addopts` in pyproject.toml gives `course_lib` to jaxtyping's
+import hook, so a tensor of the wrong shape fails at the call that passed it.
+"""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "course", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("course")
