@@ -1,0 +1,1 @@
+"""Models built from `course_lib.nn`: each has one file and one config."""

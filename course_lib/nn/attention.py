@@ -1,0 +1,274 @@
+"""Attention, from the equation to many heads.
+
+Masks are boolean and True means *may attend*, everywhere in this library. `torch.nn.MultiheadAttention` uses the
+opposite sign for its boolean masks; `torch.nn.functional.scaled_dot_product_attention` uses ours.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from course_lib.nn.kv_cache import KVCache
+from course_lib.nn.positions import RotaryTables, apply_rotary
+
+
+def scaled_dot_product_attention(
+    query: Float[Tensor, "*batch query d_head"],
+    key: Float[Tensor, "*batch key d_head"],
+    value: Float[Tensor, "*batch key d_value"],
+    mask: Bool[Tensor, "*#batch #query #key"] | None = None,
+    *,
+    bias: Float[Tensor, "*#batch #query #key"] | None = None,
+    dropout: float = 0.0,
+) -> tuple[Float[Tensor, "*batch query d_value"], Float[Tensor, "*batch query key"]]:
+    """softmax(Q Kᵀ / √d_head + bias) V, and the weights of that average.
+
+    A row of the weights belongs to one query and adds to 1, so each output is a weighted average of the values.
+    `mask` is True where a query may look. A query that may look nowhere has weights 0 and output 0, not NaN.
+    `bias` is added to the scores before the softmax (ALiBi, relative positions). `dropout` is the probability
+    with which each weight is dropped; leave it at 0 outside training.
+
+    Raises ValueError for a mask that is not boolean or does not broadcast to (…, query, key).
+
+    Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.1.
+    """
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])  # (…, query, key)
+    if bias is not None:
+        scores = scores + bias
+    if mask is not None:
+        check_mask(mask, scores.shape)
+        scores = scores.masked_fill(~mask, -math.inf)
+    weights = scores.softmax(dim=-1)
+    if mask is not None:
+        # The softmax of a row of -inf is NaN. Masked places must weigh 0 in every row, so this changes no other.
+        weights = weights.masked_fill(~mask, 0.0)
+    return F.dropout(weights, dropout) @ value, weights
+
+
+def causal_mask(
+    n_query: int, n_key: int | None = None, *, device: torch.device | str | None = None
+) -> Bool[Tensor, "query key"]:
+    """True where the key is not later than the query: position t may look at 0 … t.
+
+    With more keys than queries, the queries are the *last* positions, as in generation with a cache:
+    `causal_mask(1, 5)` is one row of five True.
+    """
+    n_key = n_query if n_key is None else n_key
+    if n_key < n_query:
+        raise ValueError(
+            f"A causal mask needs at least as many keys as queries, but got {n_query} queries and {n_key} keys: "
+            "the first queries would have nothing to look at."
+        )
+    return torch.ones(n_query, n_key, dtype=torch.bool, device=device).tril(diagonal=n_key - n_query)
+
+
+def padding_mask(tokens: Int[Tensor, "batch key"], pad_id: int) -> Bool[Tensor, "batch 1 1 key"]:
+    """True where a token is real, False where it is padding; broadcasts over heads and queries.
+
+    Combine it with a causal mask by `&`: a place may be seen when both allow it.
+    """
+    return (tokens != pad_id)[:, None, None, :]
+
+
+def check_mask(mask: Tensor, scores_shape: torch.Size) -> None:
+    """Raise ValueError unless `mask` is boolean and broadcasts to `scores_shape`, (…, query, key)."""
+    if mask.dtype != torch.bool:
+        raise ValueError(
+            f"An attention mask must be boolean, True where a query may look, but this one is {mask.dtype}. "
+            "For a mask of 0s and 1s, write mask.bool()."
+        )
+    try:
+        fits = torch.broadcast_shapes(mask.shape, scores_shape) == scores_shape
+    except RuntimeError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"The mask has shape {tuple(mask.shape)}, which does not broadcast to the scores' {tuple(scores_shape)}: "
+            "its last two axes are (query, key). A mask per sequence needs a heads axis: (batch, 1, query, key)."
+        )
+
+
+def split_heads(
+    x: Float[Tensor, "batch time width"], n_heads: int
+) -> Float[Tensor, "batch {n_heads} time d_head"]:
+    """Cut each token's vector into `n_heads` pieces, and put the heads before time.
+
+    The view cuts the *last* axis only, so a token's numbers stay with that token; the transpose then moves the
+    heads. A direct `view(batch, n_heads, time, d_head)` has the right shape and mixes the tokens.
+    """
+    batch, time, width = x.shape
+    return x.view(batch, time, n_heads, width // n_heads).transpose(1, 2)
+
+
+def merge_heads(x: Float[Tensor, "batch heads time d_head"]) -> Float[Tensor, "batch time heads*d_head"]:
+    """Undo `split_heads`: put each token's pieces side by side again."""
+    batch, n_heads, time, d_head = x.shape
+    return x.transpose(1, 2).reshape(batch, time, n_heads * d_head)
+
+
+class AttentionOutput(NamedTuple):
+    """What attention answers: the new vectors, and the weights when they were asked for."""
+
+    output: Float[Tensor, "batch query d_model"]
+    weights: Float[Tensor, "batch heads query key"] | None
+
+
+class MultiHeadAttention(nn.Module):
+    """Attention in `n_heads` subspaces at once: MultiHead(Q, K, V) = Concat(head₁ … head_h) W_O.
+
+    Self-attention when it is given `x` alone, cross-attention when `context` supplies the keys and values.
+    With `n_kv_heads` < `n_heads`, neighbouring query heads share a key and value head (grouped-query attention);
+    with `n_kv_heads` = 1 all of them do (multi-query attention).
+
+    The fused kernel of torch computes the result unless the weights are asked for; both give the same numbers.
+
+    Args:
+        d_model: width of the vectors that come in and go out.
+        n_heads: number of query heads; must divide `d_model`. Each head is `d_head = d_model / n_heads` wide.
+        n_kv_heads: number of key and value heads; must divide `n_heads`. Default: `n_heads`.
+        d_context: width of the `context` vectors. Default: `d_model`.
+        bias: whether the four projections add a learned constant.
+        qk_norm: divide each query and key by its root mean square before the dot product.
+        dropout: probability of dropping an attention weight during training.
+
+    Sources: Vaswani et al. 2017, section 3.2.2; Shazeer 2019 (multi-query); Ainslie et al. 2023 (grouped-query);
+    Henry et al. 2020 (normalised queries and keys).
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        n_heads: int,
+        n_kv_heads: int | None = None,
+        *,
+        d_context: int | None = None,
+        bias: bool = True,
+        qk_norm: bool = False,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        n_kv_heads = n_heads if n_kv_heads is None else n_kv_heads
+        check_head_counts(d_model, n_heads, n_kv_heads)
+        self.n_heads = n_heads
+        self.n_kv_heads = n_kv_heads
+        self.d_head = d_model // n_heads
+        self.qk_norm = qk_norm
+        self.dropout = dropout
+
+        d_context = d_model if d_context is None else d_context
+        self.query = nn.Linear(d_model, n_heads * self.d_head, bias=bias)
+        self.key = nn.Linear(d_context, n_kv_heads * self.d_head, bias=bias)
+        self.value = nn.Linear(d_context, n_kv_heads * self.d_head, bias=bias)
+        self.output = nn.Linear(n_heads * self.d_head, d_model, bias=bias)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch query d_model"],
+        context: Float[Tensor, "batch key d_context"] | None = None,
+        *,
+        mask: Bool[Tensor, "..."] | None = None,
+        causal: bool = False,
+        bias: Float[Tensor, "..."] | None = None,
+        rotary: RotaryTables | None = None,
+        cache: KVCache | None = None,
+        need_weights: bool = False,
+    ) -> AttentionOutput:
+        """Mix each token's vector with those it attends to.
+
+        Args:
+            x: the vectors that ask.
+            context: the vectors that answer; `x` itself when left out.
+            mask: True where a query may look; broadcasts to (batch, heads, query, key).
+            causal: also forbid every key that is later than the query.
+            bias: added to the scores; broadcasts to (batch, heads, query, key).
+            rotary: rotation tables for the positions of `x`; turns queries and keys (self-attention only).
+            cache: keys and values of earlier positions; this call's are appended to it.
+            need_weights: also answer the attention weights (slower: the fused kernel never makes them).
+        """
+        source = x if context is None else context
+        query = split_heads(self.query(x), self.n_heads)  # (batch, heads, query, d_head)
+        key = split_heads(self.key(source), self.n_kv_heads)  # (batch, kv_heads, key, d_head)
+        value = split_heads(self.value(source), self.n_kv_heads)
+
+        if self.qk_norm:
+            query, key = F.rms_norm(query, (self.d_head,)), F.rms_norm(key, (self.d_head,))
+        if rotary is not None:
+            query, key = apply_rotary(query, rotary), apply_rotary(key, rotary)
+        if cache is not None:
+            key, value = cache.append(key, value)
+
+        group = self.n_heads // self.n_kv_heads
+        if group > 1:  # each key and value head serves `group` query heads
+            key, value = key.repeat_interleave(group, dim=1), value.repeat_interleave(group, dim=1)
+
+        dropout = self.dropout if self.training else 0.0
+        if need_weights or _explicit_is_faster(query):
+            if causal:
+                earlier = causal_mask(query.shape[2], key.shape[2], device=query.device)
+                mask = earlier if mask is None else mask & earlier
+            mixed, weights = scaled_dot_product_attention(query, key, value, mask, bias=bias, dropout=dropout)
+        else:
+            mixed = fused_attention(query, key, value, mask, causal=causal, bias=bias, dropout=dropout)
+        return AttentionOutput(self.output(merge_heads(mixed)), weights if need_weights else None)
+
+
+def fused_attention(
+    query: Float[Tensor, "*batch query d_head"],
+    key: Float[Tensor, "*batch key d_head"],
+    value: Float[Tensor, "*batch key d_value"],
+    mask: Bool[Tensor, "*#batch #query #key"] | None = None,
+    *,
+    causal: bool = False,
+    bias: Float[Tensor, "*#batch #query #key"] | None = None,
+    dropout: float = 0.0,
+) -> Float[Tensor, "*batch query d_value"]:
+    """The output of `scaled_dot_product_attention` from torch's fused kernel, which never stores the weights.
+
+    `causal` alone lets the kernel skip the upper half of the work; together with a mask or a bias, or when the
+    queries are only the last positions, it is turned into a mask first.
+    """
+    n_query, n_key = query.shape[-2], key.shape[-2]
+    if mask is not None:
+        check_mask(mask, torch.Size((*query.shape[:-1], n_key)))
+    if causal and (mask is not None or bias is not None or n_query != n_key):
+        earlier = causal_mask(n_query, n_key, device=query.device)
+        mask, causal = (earlier if mask is None else mask & earlier), False
+
+    blind = None if mask is None else ~mask.any(dim=-1, keepdim=True)  # queries that may look nowhere
+    if blind is not None:
+        mask = (
+            mask | blind
+        )  # let them look everywhere: what a kernel answers for a row of -inf is not defined
+    if bias is not None:
+        mask = bias if mask is None else torch.where(mask, bias, -math.inf)
+    mixed = F.scaled_dot_product_attention(query, key, value, mask, is_causal=causal, dropout_p=dropout)
+    return mixed if blind is None else mixed.masked_fill(blind, 0.0)
+
+
+def _explicit_is_faster(query: Tensor) -> bool:
+    """Whether plain matrix products beat the fused kernel: its bfloat16 backward pass is slow on CPUs."""
+    return query.device.type == "cpu" and query.dtype == torch.bfloat16 and query.requires_grad
+
+
+def check_head_counts(d_model: int, n_heads: int, n_kv_heads: int) -> None:
+    """Raise ValueError unless the heads divide the model's width and the key-value heads divide the heads."""
+    if n_heads < 1 or n_kv_heads < 1:
+        raise ValueError(
+            f"Attention needs at least one head, but got n_heads={n_heads} and n_kv_heads={n_kv_heads}."
+        )
+    if d_model % n_heads:
+        divisors = [n for n in range(1, d_model + 1) if d_model % n == 0]
+        near = sorted(divisors, key=lambda n: (abs(n - n_heads), n))[:2]
+        raise ValueError(
+            f"d_model={d_model} cannot be cut into n_heads={n_heads} equal heads: {d_model} / {n_heads} is "
+            f"{d_model / n_heads:.2f}. Try n_heads={' or '.join(map(str, sorted(near)))}."
+        )
+    if n_heads % n_kv_heads:
+        raise ValueError(
+            f"n_heads={n_heads} query heads cannot share n_kv_heads={n_kv_heads} key-value heads evenly: "
+            f"n_kv_heads must divide {n_heads}."
+        )

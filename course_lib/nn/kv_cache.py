@@ -1,0 +1,51 @@
+"""Keys and values of positions already seen, so that generation need not compute them again."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+class KVCache:
+    """Room for the keys and values of one attention layer, reserved once and filled from the left.
+
+    Args:
+        batch: number of sequences.
+        n_kv_heads: key-value heads of the layer.
+        max_length: positions it can hold.
+        d_head: width of a head.
+        dtype, device: as the model's.
+    """
+
+    def __init__(
+        self,
+        batch: int,
+        n_kv_heads: int,
+        max_length: int,
+        d_head: int,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str | None = None,
+    ):
+        self.keys = torch.empty(batch, n_kv_heads, max_length, d_head, dtype=dtype, device=device)
+        self.values = torch.empty_like(self.keys)
+        self.length = 0
+
+    def append(
+        self,
+        key: Float[Tensor, "batch kv_heads time d_head"],
+        value: Float[Tensor, "batch kv_heads time d_head"],
+    ) -> tuple[Float[Tensor, "batch kv_heads past d_head"], Float[Tensor, "batch kv_heads past d_head"]]:
+        """Store the newest keys and values; answer all that are stored, oldest first.
+
+        Raises ValueError when they do not fit.
+        """
+        end = self.length + key.shape[2]
+        if end > self.keys.shape[2]:
+            raise ValueError(
+                f"The cache holds {self.keys.shape[2]} positions; {self.length} are taken and {key.shape[2]} more "
+                "do not fit. Reserve more, or drop the oldest text."
+            )
+        self.keys[:, :, self.length : end] = key
+        self.values[:, :, self.length : end] = value
+        self.length = end
+        return self.keys[:, :, :end], self.values[:, :, :end]

@@ -1,0 +1,214 @@
+"""What surrounds attention: norms, the feed-forward network, and the block that joins them."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from course_lib.nn.attention import AttentionOutput, MultiHeadAttention
+from course_lib.nn.kv_cache import KVCache
+from course_lib.nn.positions import RotaryTables
+
+
+class LayerNorm(nn.Module):
+    """(x - mean) / √(variance + ε) · weight + bias, over the features of each token on its own.
+
+    The variance divides by d_model (not d_model - 1), and ε stands inside the root.
+
+    Source: Ba, Kiros and Hinton 2016, "Layer Normalization", section 3.
+    """
+
+    def __init__(self, d_model: int, *, eps: float = 1e-5, bias: bool = True):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(d_model))
+        self.bias = nn.Parameter(torch.zeros(d_model)) if bias else None
+
+    def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+        """Each token's vector, with mean 0 and variance 1, then stretched and shifted."""
+        centred = x - x.mean(dim=-1, keepdim=True)
+        variance = centred.square().mean(dim=-1, keepdim=True)
+        scaled = centred * torch.rsqrt(variance + self.eps) * self.weight
+        return scaled if self.bias is None else scaled + self.bias
+
+
+class RMSNorm(nn.Module):
+    """x / √(mean(x²) + ε) · weight: the length is set, the mean is left alone.
+
+    Source: Zhang and Sennrich 2019, "Root Mean Square Layer Normalization", section 4.
+    """
+
+    def __init__(self, d_model: int, *, eps: float = 1e-5):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(d_model))
+
+    def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+        """Each token's vector, with root mean square 1, then stretched."""
+        return x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + self.eps) * self.weight
+
+
+def make_norm(kind: str, d_model: int, *, eps: float = 1e-5, bias: bool = True) -> nn.Module:
+    """The norm named `kind`: "layernorm" or "rmsnorm" (which has no bias); ValueError for another name."""
+    match kind:
+        case "layernorm":
+            return LayerNorm(d_model, eps=eps, bias=bias)
+        case "rmsnorm":
+            return RMSNorm(d_model, eps=eps)
+    raise ValueError(f"There is no norm {kind!r}: choose 'layernorm' or 'rmsnorm'.")
+
+
+ACTIVATIONS = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "relu2": lambda x: F.relu(x).square(),
+    "swiglu": F.silu,
+}
+
+
+class FeedForward(nn.Module):
+    """Two linear maps with a non-linearity between them, applied to each token on its own.
+
+    FFN(x) = W₂ · activation(W₁ x). Each row of W₁ is a pattern to look for and the matching column of W₂ is what
+    to write when it is found (Geva et al. 2021). "swiglu" multiplies the activation by a second linear map of x:
+    W₂ · (silu(W₁ x) ⊙ W₃ x). Nothing follows W₂: a ReLU there could only ever add positive numbers to the stream.
+
+    Args:
+        d_model: width in and out.
+        d_ff: width inside. Default: 4 · d_model, or 8/3 · d_model rounded up to a multiple of 8 for "swiglu",
+            which has three matrices, so that both have about the same number of parameters.
+        activation: "relu", "gelu", "gelu_tanh" (the approximation GPT-2 uses), "relu2" or "swiglu".
+
+    Sources: Vaswani et al. 2017, section 3.3; Hendrycks and Gimpel 2016 (GELU); Shazeer 2020 (SwiGLU);
+    So et al. 2021 (squared ReLU).
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        d_ff: int | None = None,
+        *,
+        activation: str = "gelu",
+        bias: bool = True,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        if activation not in ACTIVATIONS:
+            raise ValueError(
+                f"There is no activation {activation!r}: choose one of {', '.join(ACTIVATIONS)}."
+            )
+        if d_ff is None:
+            d_ff = -(-8 * d_model // 3 // 8) * 8 if activation == "swiglu" else 4 * d_model
+        self.activation = ACTIVATIONS[activation]
+        self.up = nn.Linear(d_model, d_ff, bias=bias)
+        self.gate = nn.Linear(d_model, d_ff, bias=bias) if activation == "swiglu" else None
+        self.down = nn.Linear(d_ff, d_model, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+        """Each token's vector, looked up in the patterns and answered."""
+        hidden = self.activation(self.up(x))  # (…, d_ff)
+        if self.gate is not None:
+            hidden = hidden * self.gate(x)
+        return self.dropout(self.down(hidden))
+
+
+class TransformerBlock(nn.Module):
+    """Attention, then feed-forward, each added to a stream of vectors that runs past them.
+
+    norm_position="pre":   x + sublayer(norm(x))     GPT-2 and later: the stream itself is never normalised
+    norm_position="post":  norm(x + sublayer(x))     the original Transformer, and BERT
+    norm_position="none":  x + sublayer(x)           for the experiments of lesson 05
+
+    With `cross_attention` a second attention stands between the two and looks at `context` (the decoder of an
+    encoder–decoder).
+
+    Sources: Vaswani et al. 2017, section 3.1; Xiong et al. 2020, "On Layer Normalization in the Transformer
+    Architecture", figure 1.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        n_heads: int,
+        d_ff: int | None = None,
+        *,
+        n_kv_heads: int | None = None,
+        norm: str = "layernorm",
+        norm_position: str = "pre",
+        norm_eps: float = 1e-5,
+        activation: str = "gelu",
+        bias: bool = True,
+        qk_norm: bool = False,
+        dropout: float = 0.0,
+        attention_dropout: float | None = None,
+        cross_attention: bool = False,
+    ):
+        super().__init__()
+        if norm_position not in ("pre", "post", "none"):
+            raise ValueError(f"There is no norm position {norm_position!r}: choose 'pre', 'post' or 'none'.")
+        self.norm_position = norm_position
+
+        def new_norm() -> nn.Module:
+            if norm_position == "none":
+                return nn.Identity()
+            return make_norm(norm, d_model, eps=norm_eps, bias=bias)
+
+        def new_attention(n_kv_heads: int | None) -> MultiHeadAttention:
+            drop = dropout if attention_dropout is None else attention_dropout
+            return MultiHeadAttention(d_model, n_heads, n_kv_heads, bias=bias, qk_norm=qk_norm, dropout=drop)
+
+        self.attention_norm = new_norm()
+        self.attention = new_attention(n_kv_heads)
+        self.cross_norm = new_norm() if cross_attention else None
+        self.cross_attention = new_attention(n_kv_heads) if cross_attention else None
+        self.feed_forward_norm = new_norm()
+        self.feed_forward = FeedForward(d_model, d_ff, activation=activation, bias=bias, dropout=dropout)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch time d_model"],
+        *,
+        context: Float[Tensor, "batch context_time d_model"] | None = None,
+        mask: Bool[Tensor, "..."] | None = None,
+        context_mask: Bool[Tensor, "..."] | None = None,
+        causal: bool = False,
+        bias: Float[Tensor, "..."] | None = None,
+        rotary: RotaryTables | None = None,
+        cache: KVCache | None = None,
+        need_weights: bool = False,
+    ) -> AttentionOutput:
+        """The stream after this block, and the self-attention weights when they were asked for.
+
+        The arguments are those of `MultiHeadAttention.forward`; `context` and `context_mask` go to the
+        cross-attention.
+        """
+        weights = None
+
+        def attend(x: Tensor) -> Tensor:
+            nonlocal weights
+            mixed, weights = self.attention(
+                x, mask=mask, causal=causal, bias=bias, rotary=rotary, cache=cache, need_weights=need_weights
+            )
+            return self.dropout(mixed)
+
+        def attend_to_context(x: Tensor) -> Tensor:
+            return self.dropout(self.cross_attention(x, context, mask=context_mask).output)
+
+        x = self._add(x, attend, self.attention_norm)
+        if self.cross_attention is not None:
+            if context is None:
+                raise ValueError("This block has cross-attention: give it `context`, the encoder's output.")
+            x = self._add(x, attend_to_context, self.cross_norm)
+        x = self._add(x, self.feed_forward, self.feed_forward_norm)
+        return AttentionOutput(x, weights)
+
+    def _add(self, x: Tensor, sublayer: Callable[[Tensor], Tensor], norm: nn.Module) -> Tensor:
+        """One residual step: the sublayer's answer is added to the stream, the norm before or after."""
+        if self.norm_position == "post":
+            return norm(x + sublayer(x))
+        return x + sublayer(norm(x))
