@@ -1,0 +1,137 @@
+"""The base of every widget in the course: script and style as text, theme, a static picture in the same output.
+
+How to write a widget
+=====================
+
+Three files beside each other, no build step: `coin.py`, `coin.js`, and `coin.css` if it needs one.
+The Python side holds the numbers and computes; the page draws and asks.
+
+`coin.py`:
+
+    import numpy as np
+    import traitlets
+    from matplotlib.figure import Figure
+    from course_lib import plots
+    from course_lib.widgets.base import CourseWidget
+
+    class Coin(CourseWidget):
+        "Toss a coin with a chosen bias, and watch the share of heads."
+
+        label = "Coin tosses"                                        # the name a screen reader says
+        bias = traitlets.Float(0.5).tag(sync=True)                   # the page sets it
+        shares = traitlets.Bytes(b"").tag(sync=True)                 # float32 numbers; large things travel as bytes
+
+        @traitlets.observe("bias")                                   # runs in the kernel whenever the page moves the slider
+        def _toss(self, change: object = None) -> None:
+            tosses = np.random.default_rng(0).random(100) < self.bias
+            self.shares = (tosses.cumsum() / np.arange(1, 101)).astype(np.float32).tobytes()
+
+        def __init__(self, bias: float = 0.5) -> None:
+            super().__init__(bias=bias)
+            self._toss()
+
+        def static_picture(self) -> tuple[Figure, str]:
+            figure = Figure(figsize=(5, 2.5))
+            figure.subplots().plot(np.frombuffer(self.shares, np.float32))
+            return figure, f"The share of heads over 100 tosses of a coin with bias {self.bias}."
+
+        def describe(self) -> str:
+            return f"Coin(bias={self.bias})"
+
+`coin.js`:
+
+    export default course.widget(({ root, get, set, on, floats, live }) => {
+      const { el, slider, canvas, theme } = course;
+      const picture = canvas(300, 120, (ctx, width, height) => {     // CSS pixels; sharp on dense screens
+        const shares = floats("shares");                             // Float32Array, in every front end
+        ctx.strokeStyle = theme.color("blue");
+        ctx.beginPath();
+        shares.forEach((share, i) => ctx.lineTo((i / shares.length) * width, (1 - share) * height));
+        ctx.stroke();
+      });
+      root.append(
+        slider("bias", 0, 1, 0.05, get("bias"), (value) => set("bias", value)),
+        picture.element,
+      );
+      on("shares", () => {
+        picture.redraw();
+        live(`bias ${get("bias")}: the share of heads ends at ${floats("shares").at(-1).toFixed(2)}`);
+      });
+    });
+
+Then `Coin()` as the last line of a cell shows it. What `course` and the argument of `course.widget` offer is listed
+at the top of `shared.js`. Text reaches the page only through `el`, `textContent` and `fillText`, never as HTML, so a
+token such as `<img onerror=…>` is shown as the text that it is. Work that takes longer than a moment in the kernel
+answers a request trait that carries a sequence number, so that the page can drop answers it no longer waits for.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from pathlib import Path
+from typing import Any, ClassVar
+
+import anywidget
+import matplotlib.pyplot as plt
+import traitlets
+from matplotlib.figure import Figure
+
+from course_lib.plots import png_bundle, style
+
+HERE = Path(__file__).parent
+_numbers = itertools.count(1)
+
+
+class CourseWidget(anywidget.AnyWidget):
+    """A widget with a static picture and a useful text in the same output as its live view.
+
+    A subclass gives `label`, its traits, `static_picture` and `describe`; the script and the style are read from the
+    `.js` and `.css` files beside its module. The class docstring says how to use it; the module's, how to write one.
+    """
+
+    label: ClassVar[str] = "Widget"
+    accessible_name = traitlets.Unicode("").tag(sync=True)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Read the subclass's script and style as text (a path would keep every instance alive)."""
+        module = Path(getattr(sys.modules[cls.__module__], "__file__", None) or "notebook.py")
+        script = module.with_suffix(".js")
+        # ipywidgets makes a subclass of its own for each instance, which brings its traits with it.
+        if "_esm" not in cls.__dict__ and script.exists():
+            cls._esm, cls._css = module_text(script), style_text(script.with_suffix(".css"))
+        super().__init_subclass__(**kwargs)
+
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(accessible_name=self.label, **traits)
+
+    def static_picture(self) -> tuple[Figure, str]:
+        """A figure of what the widget shows at first, and its alt text: what is seen where no kernel runs."""
+        raise NotImplementedError(f"{type(self).__name__} needs a static_picture().")
+
+    def describe(self) -> str:
+        """One line of text that says what this widget holds."""
+        return f"{type(self).__name__}()"
+
+    def __repr__(self) -> str:
+        return self.describe()
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The live view, the static picture and the text, as one output."""
+        view, view_metadata = super()._repr_mimebundle_(**kwargs)
+        style()
+        figure, alt = self.static_picture()
+        picture, metadata = png_bundle(figure, alt)
+        plt.close(figure)
+        return {**view, **picture, "text/plain": self.describe()}, {**view_metadata, **metadata}
+
+
+def module_text(script: Path) -> str:
+    """One ES module: the helpers all widgets share, then the widget's own script."""
+    return (HERE / "shared.js").read_text("utf-8") + "\n" + script.read_text("utf-8")
+
+
+def style_text(sheet: Path) -> str:
+    """The style all widgets share, then the widget's own, if it has one."""
+    own = sheet.read_text("utf-8") if sheet.exists() else ""
+    return (HERE / "shared.css").read_text("utf-8") + "\n" + own

@@ -1,0 +1,86 @@
+"""One HTML file that holds a widget: no kernel, no outside reference, and nothing in it runs but the widget itself."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from course_lib.plots import png_bundle, style
+from course_lib.widgets.base import HERE, CourseWidget
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<div id="widget"></div>
+<noscript><img alt="{alt}" src="data:image/png;base64,{picture}"></noscript>
+<script type="application/json" id="state">{state}</script>
+<script type="module">{script}</script>
+</body>
+</html>
+"""
+
+
+def write_page(path: Path, widget: CourseWidget, state: Mapping[str, Any], binary: Mapping[str, bytes]) -> Path:
+    """Write the widget's page: its state as JSON, its binary traits in base64, its script named by a hash.
+
+    The content-security policy forbids every connection, every picture that is not in the file itself, and every
+    script whose hash is not the widget's own.
+    """
+    script = page_script(widget._esm)
+    sheet = (
+        widget._css
+        + "\nbody { margin: 12px; }\n@media (prefers-color-scheme: dark) { body { background: #0d1117; } }\n"
+    )
+    style()
+    figure, alt = widget.static_picture()
+    picture = png_bundle(figure, alt)[0]["image/png"]
+    encoded = {name: base64.b64encode(data).decode("ascii") for name, data in binary.items()}
+    page = PAGE.format(
+        policy=f"default-src 'none'; script-src {hash_of(script)}; style-src {hash_of(sheet)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'",
+        title=html.escape(widget.describe()),
+        style=sheet,
+        alt=html.escape(alt),
+        picture=picture,
+        state=json_for_html({"values": dict(state), "binary": encoded}),
+        script=script,
+    )
+    beside = path.with_name(path.name + ".partial")
+    with beside.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(page)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+    return path
+
+
+def page_script(module: str) -> str:
+    """The widget's module with a small stand-in for the kernel after it, as one inline script."""
+    start = "\nexport default "
+    if module.count(start) != 1:
+        raise ValueError(f"A widget's script exports exactly one default; this one has {module.count(start)}.")
+    return module.replace(start, "\nconst page = ") + "\n" + (HERE / "page.js").read_text("utf-8")
+
+
+def json_for_html(value: Any) -> str:
+    """JSON that may stand inside a script element: no text in it can end the element or start a comment."""
+    escapes = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+    return json.dumps(value, ensure_ascii=False).translate(str.maketrans(escapes))
+
+
+def hash_of(text: str) -> str:
+    """The text's hash, as a content-security policy names it."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"

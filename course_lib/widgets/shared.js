@@ -1,0 +1,306 @@
+/* What every widget of the course shares. It is put in front of each widget's own script, as one ES module.
+
+   export default course.widget((ui) => { … })      ui holds, for one view of one widget:
+     root                 the element to fill
+     get(name)            a trait's value            set(name, value)     change it and tell Python
+     bytes(name)          a Bytes trait as Uint8Array; floats(name) as Float32Array; halves(name): float16 → Float32Array
+     on(name, fn)         call fn when the trait changes
+     live(sentence)       say it to a screen reader
+     onTheme(fn)          call fn when the page turns dark or light; canvases redraw by themselves
+
+   course.el(tag, props, ...children)                an element; strings become text, never HTML
+   course.slider(label, min, max, step, value, onInput)   a labelled slider that shows its value
+   course.choice(label, options, value, onInput)     a labelled select
+   course.checkbox(label, value, onInput)
+   course.button(label, onClick)
+   course.canvas(width, height, draw, label)         {element, redraw, resize}; draw(ctx, width, height) in CSS pixels
+   course.heatmap(ctx, values, rows, columns, x, y, width, height, {low, high})   coloured cells
+   course.matrixTable(values, rowLabels, columnLabels, {highlight, precision, low, high, diverging, onCell, onEdit})
+   course.cividis(t) → "rgb(…)" for t in 0…1; course.ink(t): black or white text on it; course.diverging(t), t in −1…1
+   course.theme.dark, course.theme.color(name)       names: text, soft, line, back, blue, orange, green, red, purple, sky
+*/
+const course = (() => {
+  "use strict";
+
+  // ---------------------------------------------------------------- colours
+  // Nine stops of cividis, read from matplotlib; between them the straight line is less than 2/255 off.
+  const CIVIDIS = [
+    [0, 34, 78], [18, 53, 112], [59, 73, 108], [87, 93, 109], [112, 113, 115],
+    [138, 134, 120], [165, 156, 116], [195, 179, 105], [225, 204, 85], [254, 232, 56],
+  ];
+  const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+
+  function cividisRGB(t) {
+    const place = clamp(Number.isFinite(t) ? t : 0, 0, 1) * (CIVIDIS.length - 1);
+    const left = Math.min(CIVIDIS.length - 2, Math.floor(place));
+    return CIVIDIS[left].map((a, i) => Math.round(a + (CIVIDIS[left + 1][i] - a) * (place - left)));
+  }
+  const rgb = (channels) => `rgb(${channels.join(",")})`;
+  const cividis = (t) => rgb(cividisRGB(t));
+  const luminance = ([r, g, b]) => (0.299 * r + 0.587 * g + 0.114 * b) / 255;
+  const inkOn = (channels) => (luminance(channels) > 0.5 ? "#000" : "#fff");
+  const ink = (t) => inkOn(cividisRGB(t));
+
+  // Blue below zero, white at zero, red above.
+  function divergingRGB(t) {
+    const end = t < 0 ? [33, 102, 172] : [178, 24, 43];
+    const far = clamp(Math.abs(t), 0, 1);
+    return end.map((channel) => Math.round(247 + (channel - 247) * far));
+  }
+  const diverging = (t) => rgb(divergingRGB(t));
+
+  const NAMED = {
+    light: { text: "#1f2328", soft: "#57606a", line: "#d0d7de", back: "#ffffff", blue: "#0072B2", orange: "#B87A00",
+      green: "#00805C", red: "#C14F00", purple: "#A8508A", sky: "#2A8FC7" },
+    dark: { text: "#e6edf3", soft: "#a5b1be", line: "#444c56", back: "#16191d", blue: "#56B4E9", orange: "#E69F00",
+      green: "#2BC49A", red: "#F0824A", purple: "#DE9BC0", sky: "#8FD0F5" },
+  };
+
+  // ---------------------------------------------------------------- theme
+  // JupyterLab and Notebook say it in a data attribute, VS Code in a class, Colab in an attribute; else the system's.
+  function pageIsDark() {
+    const body = document.body;
+    const said = body.dataset.jpThemeLight ?? document.documentElement.dataset.jpThemeLight;
+    if (said !== undefined) return said === "false";
+    const kind = body.dataset.vscodeThemeKind || body.className;
+    if (/vscode-(dark|high-contrast(?!-light))/.test(kind)) return true;
+    if (/vscode-(light|high-contrast-light)/.test(kind)) return false;
+    const colab = document.documentElement.getAttribute("theme");
+    if (colab) return colab === "dark";
+    return matchMedia("(prefers-color-scheme: dark)").matches;
+  }
+  const listeners = new Set();
+  const theme = {
+    dark: false,
+    color: (name) => NAMED[theme.dark ? "dark" : "light"][name] ?? name,
+  };
+  function readTheme() {
+    const dark = pageIsDark();
+    if (dark === theme.dark) return;
+    theme.dark = dark;
+    for (const listener of [...listeners]) listener();
+  }
+  theme.dark = pageIsDark();
+  const observer = new MutationObserver(readTheme);
+  const watched = { attributes: true, attributeFilter: ["class", "theme", "data-jp-theme-light", "data-vscode-theme-kind"] };
+  observer.observe(document.body, watched);
+  observer.observe(document.documentElement, watched);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", readTheme);
+
+  // ---------------------------------------------------------------- elements
+  function el(tag, props = {}, ...children) {
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(props ?? {})) {
+      if (value === undefined || value === null || value === false) continue;
+      if (name.startsWith("on")) node.addEventListener(name.slice(2).toLowerCase(), value);
+      else if (name === "style") Object.assign(node.style, value);
+      else if (name === "class") node.className = value;
+      else node.setAttribute(name, value === true ? "" : value);
+    }
+    node.append(...children.flat().filter((child) => child !== null && child !== undefined).map(
+      (child) => (child instanceof Node ? child : document.createTextNode(String(child))),
+    ));
+    return node;
+  }
+
+  let lastId = 0;
+  const freshId = () => `course-${(lastId += 1)}-${Math.random().toString(36).slice(2, 7)}`;
+
+  function slider(label, min, max, step, value, onInput, show = String) {
+    const id = freshId();
+    const shown = el("output", { for: id, class: "course-value" }, show(value));
+    const input = el("input", {
+      type: "range", id, min, max, step,
+      onInput: () => {
+        shown.textContent = show(Number(input.value));
+        input.setAttribute("aria-valuetext", shown.textContent);
+        onInput(Number(input.value));
+      },
+    });
+    input.value = value;
+    const node = el("div", { class: "course-control" }, el("label", { for: id }, label), input, shown);
+    node.setValue = (next) => {
+      input.value = next;
+      shown.textContent = show(Number(input.value));
+    };
+    return node;
+  }
+
+  function choice(label, options, value, onInput) {
+    const id = freshId();
+    const select = el("select", { id, onChange: () => onInput(options[select.selectedIndex]) },
+      options.map((option) => el("option", {}, option)));
+    select.selectedIndex = Math.max(0, options.indexOf(value));
+    return el("div", { class: "course-control" }, el("label", { for: id }, label), select);
+  }
+
+  function checkbox(label, value, onInput) {
+    const input = el("input", { type: "checkbox", onChange: () => onInput(input.checked) });
+    input.checked = value;
+    return el("label", { class: "course-control" }, input, label);
+  }
+
+  const button = (label, onClick) => el("button", { type: "button", class: "course-button", onClick }, label);
+
+  // ---------------------------------------------------------------- canvas
+  const redraws = new WeakMap();
+
+  function canvas(width, height, draw, label = "") {
+    const element = el("canvas", { class: "course-canvas", role: "img", "aria-label": label || undefined });
+    let size = [width, height];
+    function redraw() {
+      const density = Math.max(1, window.devicePixelRatio || 1);
+      const [w, h] = size;
+      element.width = Math.round(w * density);
+      element.height = Math.round(h * density);
+      element.style.width = `${w}px`;
+      element.style.height = `${h}px`;
+      const ctx = element.getContext("2d");
+      ctx.setTransform(density, 0, 0, density, 0, 0);
+      ctx.clearRect(0, 0, w, h);
+      ctx.font = "12px system-ui, sans-serif";
+      draw(ctx, w, h);
+    }
+    redraws.set(element, redraw);
+    // The widget's data may not be there yet while its parts are being made: the first drawing waits a moment.
+    queueMicrotask(redraw);
+    return { element, redraw, resize: (w, h) => { size = [w, h]; redraw(); } };
+  }
+
+  function range(values) {
+    let low = Infinity;
+    let high = -Infinity;
+    for (const value of values) {
+      if (!Number.isFinite(value)) continue;
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+    return low <= high ? [low, high] : [0, 1];
+  }
+  const share = (value, low, high) => (high > low ? (value - low) / (high - low) : 0);
+
+  function heatmap(ctx, values, rows, columns, x, y, width, height, { low, high } = {}) {
+    const [least, most] = range(values);
+    const bottom = low ?? least;
+    const top = high ?? most;
+    for (let row = 0; row < rows; row += 1) {
+      const y0 = y + Math.round((row * height) / rows);
+      const y1 = y + Math.round(((row + 1) * height) / rows);
+      for (let column = 0; column < columns; column += 1) {
+        const x0 = x + Math.round((column * width) / columns);
+        const x1 = x + Math.round(((column + 1) * width) / columns);
+        const value = values[row * columns + column];
+        ctx.fillStyle = Number.isFinite(value) ? cividis(share(value, bottom, top)) : theme.color("line");
+        ctx.fillRect(x0, y0, x1 - x0, y1 - y0);
+      }
+    }
+  }
+
+  // ---------------------------------------------------------------- tables of numbers
+  function written(value, precision) {
+    if (Number.isNaN(value)) return "–";
+    if (!Number.isFinite(value)) return value < 0 ? "−∞" : "∞";
+    return value.toFixed(precision).replace("-", "−");
+  }
+
+  function matrixTable(values, rowLabels, columnLabels, options = {}) {
+    const { highlight = () => false, precision = 2, diverging: signed = false, onCell, onEdit, caption } = options;
+    const [least, most] = range(values.flat());
+    const low = options.low ?? (signed ? -Math.max(Math.abs(least), Math.abs(most)) : least);
+    const high = options.high ?? (signed ? -low : most);
+    const head = columnLabels && el("thead", {}, el("tr", {}, rowLabels ? el("td") : null,
+      columnLabels.map((name) => el("th", { scope: "col" }, name))));
+    const body = el("tbody", {}, values.map((row, i) => el("tr", {},
+      rowLabels ? el("th", { scope: "row" }, rowLabels[i]) : null,
+      row.map((value, j) => {
+        const t = share(value, low, high);
+        const channels = signed ? divergingRGB(2 * t - 1) : cividisRGB(t);
+        const plain = !Number.isFinite(value);
+        const props = {
+          class: highlight(i, j) ? "course-cell course-highlight" : "course-cell",
+          style: plain ? {} : { background: rgb(channels), color: inkOn(channels) },
+          onMouseenter: onCell && (() => onCell(i, j)),
+        };
+        if (!onEdit) return el("td", props, written(value, precision));
+        const name = `${caption ?? "value"}, ${rowLabels?.[i] ?? i}, ${columnLabels?.[j] ?? j}`;
+        const input = el("input", {
+          type: "number", step: 10 ** -Math.min(precision, 1), value: plain ? "" : Number(value.toFixed(precision)),
+          "aria-label": name, style: { color: "inherit" },
+          onChange: () => input.value !== "" && onEdit(i, j, Number(input.value)),
+        });
+        return el("td", props, input);
+      }))));
+    return el("table", { class: "course-matrix" }, caption ? el("caption", {}, caption) : null, head ?? null, body);
+  }
+
+  // ---------------------------------------------------------------- numbers that came as bytes
+  function asBytes(value) {
+    if (!value) return new Uint8Array(0);
+    if (value instanceof Uint8Array) return value;
+    if (value instanceof ArrayBuffer) return new Uint8Array(value);
+    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength); // DataView, as Jupyter sends it
+  }
+  // A copy, because the bytes may start anywhere in their buffer and numbers must start at a multiple of four.
+  const asFloats = (value) => new Float32Array(asBytes(value).slice().buffer);
+
+  function asHalves(value) {
+    const words = new Uint16Array(asBytes(value).slice().buffer);
+    return Float32Array.from(words, (word) => {
+      const sign = word & 0x8000 ? -1 : 1;
+      const exponent = (word >> 10) & 31;
+      const fraction = word & 1023;
+      if (exponent === 31) return fraction ? NaN : sign * Infinity;
+      if (exponent === 0) return sign * fraction * 2 ** -24;
+      return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+    });
+  }
+
+  // ---------------------------------------------------------------- one view of one widget
+  function widget(build) {
+    return {
+      render({ model, el: host }) {
+        const undo = [];
+        const voice = el("div", { class: "course-live", role: "status", "aria-live": "polite" });
+        const root = el("div", { class: "course-body" });
+        const frame = el("div", {
+          class: "course-widget", role: "group", "aria-label": model.get("accessible_name") || undefined,
+        }, root, voice);
+        const paint = () => {
+          frame.dataset.theme = theme.dark ? "dark" : "light";
+          for (const element of frame.querySelectorAll("canvas")) redraws.get(element)?.();
+        };
+        const onTheme = (listener) => {
+          listeners.add(listener);
+          undo.push(() => listeners.delete(listener));
+        };
+        onTheme(paint);
+        frame.dataset.theme = theme.dark ? "dark" : "light";
+        host.append(frame);
+        build({
+          root,
+          model,
+          get: (name) => model.get(name),
+          set: (name, value) => {
+            model.set(name, value);
+            model.save_changes();
+          },
+          bytes: (name) => asBytes(model.get(name)),
+          floats: (name) => asFloats(model.get(name)),
+          halves: (name) => asHalves(model.get(name)),
+          on: (name, listener) => {
+            model.on(`change:${name}`, listener);
+            undo.push(() => model.off(`change:${name}`, listener));
+          },
+          live: (sentence) => { voice.textContent = sentence; },
+          onTheme,
+        });
+        return () => undo.forEach((step) => step());
+      },
+    };
+  }
+
+  return {
+    widget, el, slider, choice, checkbox, button, canvas, heatmap, matrixTable, written, range, share, clamp,
+    cividis, cividisRGB, ink, diverging, theme, asBytes, asFloats, asHalves,
+  };
+})();
