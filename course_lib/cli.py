@@ -1,33 +1,71 @@
-"""The command line of the course: `course doctor`, and the commands that keep the lessons in order."""
+"""The command line of the course: what is there on this machine, and the commands that keep the lessons in order."""
 
 import argparse
+import subprocess
 import sys
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    parser = argparse.ArgumentParser(prog="course", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-
-    notebooks = commands.add_parser("notebooks", help="run lessons and write them back with their outputs")
-    notebooks.add_argument("lessons", nargs="*", help='numbers such as "02" (all without one), or files')
-    notebooks.add_argument("--check", action="store_true", help="write nothing; fail when a text output changed")
-    notebooks.add_argument("--fresh", action="store_true", help="measure again what cells tagged `varies` recorded")
-
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
-        return _run(options)
+        return options.run(options)
     except (ValueError, FileNotFoundError) as error:
         print(f"course: {error}", file=sys.stderr)
         return 2
 
 
-def _run(options: argparse.Namespace) -> int:
-    if options.command == "notebooks":
-        from course_lib.execution import run_lessons
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="course", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
 
-        return run_lessons(options.lessons, check=options.check, fresh=options.fresh)
-    raise ValueError(f"unknown command {options.command!r}")
+    doctor = commands.add_parser("doctor", help="say what is there and what is missing, and what mends it")
+    doctor.set_defaults(run=_doctor)
+
+    notebooks = commands.add_parser("notebooks", help="run lessons and write them back with their outputs")
+    notebooks.add_argument("lessons", nargs="*", help='numbers such as "02" (all without one), or files')
+    notebooks.add_argument("--check", action="store_true", help="write nothing; fail when a text output changed")
+    notebooks.add_argument("--fresh", action="store_true", help="measure again what cells tagged `varies` recorded")
+    notebooks.set_defaults(run=_notebooks)
+
+    address = commands.add_parser("address", help="write the repository's address into links and set-up cells")
+    address.add_argument("url", nargs="?", help="a new address, https://github.com/owner/name")
+    address.set_defaults(run=_address)
+
+    bench = commands.add_parser("bench", help="measure speed and memory")
+    bench.set_defaults(run=_bench)
+    return parser
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    from course_lib.doctor import examine, report
+
+    findings = examine()
+    print(report(findings))
+    return int(any(finding.state == "missing" for finding in findings))
+
+
+def _notebooks(options: argparse.Namespace) -> int:
+    from course_lib.execution import run_lessons
+
+    return run_lessons(options.lessons, check=options.check, fresh=options.fresh)
+
+
+def _address(options: argparse.Namespace) -> int:
+    from course_lib.setup_cell import read_address, rewrite_all
+
+    changed = rewrite_all(options.url)
+    print(f"The address is {read_address()}; files that changed: {len(changed)}.")
+    return 0
+
+
+def _bench(_: argparse.Namespace) -> int:
+    from course_lib.lesson_files import ROOT
+
+    programs = sorted((ROOT / "benchmarks").glob("[a-z]*.py"))
+    if not programs:
+        print("There is nothing to measure yet: benchmarks/ is empty.")
+    return max((subprocess.call([sys.executable, str(program)]) for program in programs), default=0)
 
 
 if __name__ == "__main__":

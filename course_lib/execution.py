@@ -3,13 +3,9 @@
 This is what `make notebooks` calls. It needs a checkout of the course and the packages of requirements-dev.txt.
 """
 
-import hashlib
-import json
 import os
-import re
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -18,15 +14,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-NOTEBOOKS = ROOT / "notebooks"
-OFFLINE = ROOT / "tools" / "offline"
+from course_lib.lesson_files import (
+    ANSI,
+    NOTEBOOKS,
+    ROOT,
+    find_lessons,
+    normalise,
+    problems_of,
+    texts_of,
+    write_notebook,
+)
+from course_lib.setup_cell import read_address, refresh
 
-WIDGET = "application/vnd.jupyter.widget-view+json"
-KEPT_CELL_METADATA = ("tags", "jupyter", "editable", "deletable", "slideshow")
-ABSOLUTE_PATH = re.compile(r"(?<![\w/.:])/(?:home|root|work|tmp|Users|mnt|usr|opt|content|var)/[\w./-]+|[A-Z]:\\Users\\")
-ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{6,}")
-ANSI = re.compile(r"\x1b\[[0-9;]*m")
+OFFLINE = ROOT / "tools" / "offline"
 
 
 @dataclass
@@ -38,21 +38,6 @@ class Run:
     peak_bytes: int
     problems: list[str] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
-
-
-def find_lessons(names: list[str]) -> list[Path]:
-    """The notebooks whose names start with the given numbers ("02"), or that are the given files; all for none."""
-    every = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
-    if not names:
-        return every
-    found = []
-    for name in names:
-        matches = [Path(name)] if Path(name).is_file() else [p for p in every if p.name.startswith(name)]
-        if not matches:
-            have = ", ".join(p.name for p in every) or "none"
-            raise FileNotFoundError(f"there is no lesson {name!r} in notebooks/; the lessons there are: {have}")
-        found += matches
-    return found
 
 
 def kernel_environment() -> dict[str, str]:
@@ -124,70 +109,6 @@ def execute(notebook: Any, timeout: float = 300.0) -> tuple[float, int]:
     return time.perf_counter() - began, peak[0]
 
 
-def normalise(notebook: Any, lesson: str) -> None:
-    """Remove from an executed notebook all that differs between two runs of the same lesson."""
-    notebook.metadata = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"},
-    }
-    notebook.nbformat, notebook.nbformat_minor = 4, 5
-    seen: dict[str, int] = {}
-    for cell in notebook.cells:
-        cell.metadata = {key: cell.metadata[key] for key in KEPT_CELL_METADATA if key in cell.metadata}
-        cell.source = cell.source.rstrip()
-        cell.id = _cell_id(cell, lesson, seen)
-        for position, output in enumerate(cell.get("outputs", [])):
-            _normalise_output(output, f"{cell.id}-{position}")
-
-
-def _cell_id(cell: Any, lesson: str, seen: dict[str, int]) -> str:
-    """An id that follows from the cell's text, so that adding a cell does not rename the ones after it."""
-    digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:10]
-    seen[digest] = seen.get(digest, 0) + 1
-    return f"{lesson}-{digest}" + (f"-{seen[digest]}" if seen[digest] > 1 else "")
-
-
-def _normalise_output(output: Any, name: str) -> None:
-    if output.output_type == "stream":
-        output.text = ADDRESS.sub("", output.text)
-    data = output.get("data", {})
-    if WIDGET in data:
-        data[WIDGET] = {
-            "model_id": hashlib.sha256(name.encode()).hexdigest()[:32],
-            "version_major": 2,
-            "version_minor": 0,
-        }
-    for kind in ("text/plain", "text/html", "text/markdown"):
-        if kind in data:
-            data[kind] = ADDRESS.sub("", data[kind])
-
-
-def problems_of(notebook: Any) -> list[str]:
-    """What must not stand in a committed lesson: errors, warnings, paths of one machine."""
-    found = []
-    for cell in notebook.cells:
-        for text in [cell.source, *texts_of(cell)]:
-            if path := ABSOLUTE_PATH.search(text):
-                found.append(f"cell {cell.id}: an absolute path, {path[0]}")
-        for output in cell.get("outputs", []):
-            if output.output_type == "error":
-                found.append(f"cell {cell.id}: {output.ename}: {ANSI.sub('', output.evalue)}")
-            if output.output_type == "stream" and output.name == "stderr":
-                found.append(f"cell {cell.id}: writes to stderr: {output.text.strip().splitlines()[-1][:100]}")
-    return found
-
-
-def texts_of(cell: Any) -> list[str]:
-    """The text outputs of a cell, in order: what it printed and the text form of what it showed."""
-    texts = []
-    for output in cell.get("outputs", []):
-        if output.output_type == "stream":
-            texts.append(output.text)
-        elif "text/plain" in output.get("data", {}):
-            texts.append(output.data["text/plain"])
-    return texts
-
-
 def changed_texts(before: Any, after: Any) -> list[str]:
     """One line for each cell whose text output is not what it was before."""
     old = {cell.id: texts_of(cell) for cell in before.cells if cell.cell_type == "code"}
@@ -214,21 +135,6 @@ def keep_machine_dependent(before: Any, after: Any) -> None:
             cell.outputs = old[cell.id].outputs
 
 
-def write_notebook(notebook: Any, path: Path) -> None:
-    """Write a notebook whole or not at all, always in the same layout."""
-    import nbformat
-
-    nbformat.validate(notebook)
-    plain = json.loads(nbformat.writes(notebook))
-    text = json.dumps(plain, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
-
-
 def run_lesson(path: Path, check: bool = False, fresh: bool = False) -> Run:
     """Run one lesson; write it back, or (with `check`) leave the file alone and say which text outputs changed.
 
@@ -240,6 +146,7 @@ def run_lesson(path: Path, check: bool = False, fresh: bool = False) -> Run:
     lesson = path.name[:2]
     notebook = nbformat.read(path, as_version=4)
     before = nbformat.read(path, as_version=4)
+    refresh(notebook, path.name, read_address())
     normalise(before, lesson)
     failure = []
     seconds = peak = 0
