@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from course_lib.exercises import record
 from course_lib.exercises.catalogue import exercises_of, find, lessons
-from course_lib.exercises.diagnose import diagnose, error_message
-from course_lib.exercises.exercise import Exercise
+from course_lib.exercises.code import numbers_written
+from course_lib.exercises.diagnose import Diagnosis, called_with, diagnose, error_message, example
+from course_lib.exercises.exercise import Exercise, Misconception
 from course_lib.exercises.result import Panel, Result
+from course_lib.exercises.runner import OutOfTime
+from course_lib.exercises.shrink import smallest
 from course_lib.exercises.source import solution_source
 from course_lib.exercises.starter import is_blank, is_unsolved
 from course_lib.exercises.trial import Case, Outcome, alike, is_right, run
-from course_lib.exercises.values import same_value, show
+from course_lib.exercises.values import describe, equal_shapes, same_value, show
 
 FIXED_SEEDS = (1, 2, 3)
 """Tried first, so that the same wrong answer is shown the same example each time."""
-FRESH_DRAWS = 3
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One random case, what the learner's answer did with it and what the solution did."""
+
+    case: Case
+    got: Outcome
+    expected: Outcome
+
 
 _hints_given: dict[str, int] = {}
 
@@ -98,33 +112,88 @@ def _examine_value(exercise: Exercise, answer: Any) -> Result:
 
 def _examine_function(exercise: Exercise, answer: Any) -> Result:
     if not callable(answer):
-        name = type(answer).__name__
-        return _result(exercise, "wrong", f"Hand in the function itself, without calling it: this is a value ({name}).")
-    fresh = [int.from_bytes(os.urandom(4), "big") for _ in range(FRESH_DRAWS)]
-    cases = [Case(seed) for seed in (*FIXED_SEEDS, *fresh)]
-    outcomes: list[Outcome] = []
-    failed: tuple[Case, Outcome, Outcome] | None = None
-    for case in cases:
-        got, expected = run(exercise, answer, case), run(exercise, exercise.solution, case)
-        if expected.error is not None:
-            raise RuntimeError(f"the solution fails: {expected.error!r}")
-        if not outcomes and is_unsolved(exercise, answer, got):
+        message = f"Hand in the function itself, not what it returns: this is {describe(answer)}."
+        return _result(exercise, "wrong", message)
+    fixed = FIXED_SEEDS[: exercise.draws // 2]
+    fresh = [int.from_bytes(os.urandom(4), "big") for _ in range(exercise.draws - len(fixed))]
+    trials: list[Trial] = []
+    for case in (Case(seed) for seed in (*fixed, *fresh)):
+        trials.append(Trial(case, run(exercise, answer, case), _expected(exercise, case)))
+        if is_unsolved(exercise, answer, trials[0].got):
             return _result(exercise, "not started")
-        outcomes.append(got)
-        if failed is None and not is_right(exercise, got, expected):
-            failed = case, got, expected
-    if failed is None:
+        if isinstance(trials[-1].got.error, OutOfTime):
+            break
+    failed = [trial for trial in trials if not is_right(exercise, trial.got, trial.expected)]
+    if not failed:
         return _result(exercise, "right", exercise.why)
-    see = (f"Read again: {exercise.see}",) if exercise.see else ()
     for wrong in exercise.misconceptions:
-        if all(
-            alike(exercise, got, run(exercise, wrong.answer, case)) for case, got in zip(cases, outcomes, strict=True)
-        ):
-            return _result(exercise, "wrong", wrong.message, *see)
-    case, got, expected = failed
-    if got.error is not None:
-        return _result(exercise, "error", error_message(exercise, got.error), *see)
-    return _result(exercise, "wrong", diagnose(exercise, answer, case, got, expected), *see)
+        if all(alike(exercise, trial.got, run(exercise, wrong.answer, trial.case)) for trial in trials):
+            return _recognised(exercise, answer, failed[0], wrong)
+    return _explained(exercise, answer, failed[0])
+
+
+def _expected(exercise: Exercise, case: Case) -> Outcome:
+    expected = run(exercise, exercise.solution, case)
+    if expected.error is not None or expected.complaints:
+        raise RuntimeError(f"the solution of {exercise.id} fails: {expected.error or expected.complaints[0]}")
+    return expected
+
+
+def _recognised(exercise: Exercise, answer: Any, failed: Trial, wrong: Misconception) -> Result:
+    """The verdict on a known mistake, with the smallest input that shows it."""
+
+    def still_fails(trial: Trial) -> bool:
+        return alike(exercise, trial.got, run(exercise, wrong.answer, trial.case))
+
+    shown: list[str] = []
+    if failed.got.error is None and not exercise.checks and equal_shapes(failed.got.value, failed.expected.value):
+        small = _smallest(exercise, answer, failed, wrong.message, still_fails)
+        shown = example(exercise, small.case, small.got, small.expected)
+    return _result(exercise, "wrong", wrong.message, *shown, *_see(exercise))
+
+
+def _explained(exercise: Exercise, answer: Any, failed: Trial) -> Result:
+    """The verdict on an answer that fails in no known way."""
+    shown = ["What it prints is not shown here; call it yourself to see that."] if failed.got.printed else []
+    if failed.got.error is not None:
+        message = error_message(exercise, failed.got.error)
+        return _result(exercise, "error", message, called_with(exercise, failed.case), *shown)
+
+    def diagnosis(trial: Trial) -> Diagnosis:
+        return diagnose(exercise, answer, trial.case, trial.got, trial.expected)
+
+    found = diagnosis(failed)
+    if not found.speaks_for_itself:
+        small = _smallest(exercise, answer, failed, found.constant, lambda trial: diagnosis(trial).is_like(found))
+        found = diagnosis(small)
+        shown = [*example(exercise, small.case, small.got, small.expected), *shown]
+    return _result(exercise, "wrong", found.message, *shown, *_see(exercise))
+
+
+def _smallest(
+    exercise: Exercise, answer: Any, failed: Trial, message: str, same_failure: Callable[[Trial], bool]
+) -> Trial:
+    """The smallest trial that fails in the same way; sizes that the message or the answer names stay."""
+
+    def attempt(case: Case) -> Trial | None:
+        try:
+            expected = _expected(exercise, case)
+        except Exception:  # too small for this exercise
+            return None
+        return Trial(case, run(exercise, answer, case), expected)
+
+    def still_fails(case: Case) -> bool:
+        trial = attempt(case)
+        if trial is None or trial.got.error is not None or is_right(exercise, trial.got, trial.expected):
+            return False
+        return same_failure(trial)
+
+    named = {float(number) for number in re.findall(r"(?<![\d.])\d+(?!\.?\d)", message)} | numbers_written(answer)
+    return attempt(smallest(exercise, failed.case, named, still_fails)) or failed
+
+
+def _see(exercise: Exercise) -> list[str]:
+    return [f"Read again: {exercise.see}"] if exercise.see else []
 
 
 def _result(exercise: Exercise, status: Any, message: str = "", *details: str) -> Result:

@@ -53,6 +53,8 @@ class Exercise:
     """True: tensor, NumPy array and nested list count as the same thing."""
     mutates: bool = False
     """True: the function's job is to change its arguments; those are compared instead of the return value."""
+    draws: int = 6
+    """On how many random inputs the function is run; fewer for a slow one, at least 2."""
     seconds: float = 5.0
     """Time limit of one call."""
 

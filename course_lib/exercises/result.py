@@ -14,7 +14,7 @@ MOST_LINES = 12
 Status = Literal["right", "wrong", "not started", "error"]
 
 _ICONS = {"right": "✓", "wrong": "✗", "not started": "○", "error": "!"}
-_WORDS = {"right": "right", "wrong": "not yet", "not started": "not started", "error": "stopped"}
+_WORDS = {"right": "right", "wrong": "not yet", "not started": "not started", "error": "error"}
 _EDGES = {"right": "#1b9e77", "wrong": "#d95f02", "not started": "#888888", "error": "#d95f02"}
 
 
@@ -40,8 +40,8 @@ class Result:
         return f"{_ICONS[self.status]} {self.id} {_WORDS[self.status]}{title}"
 
     def __repr__(self) -> str:
-        lines = [self.heading, *wrapped(self.message), *(line for text in self.details for line in wrapped(text))]
-        return "\n".join(_cut(lines))
+        details = [line for text in self.details for line in wrapped(text, indent="  ")]
+        return "\n".join(_cut([self.heading, *wrapped(self.message), *details]))
 
     def _repr_html_(self) -> str:
         details = _cut([line for text in self.details for line in wrapped(text)], MOST_LINES - 4)
@@ -63,9 +63,10 @@ class Panel:
         return panel(self.heading, self.text, self.code)
 
 
-def wrapped(text: str) -> list[str]:
+def wrapped(text: str, indent: str = "") -> list[str]:
     """The text in lines of at most `LINE` characters; its own line breaks are kept."""
-    return [piece for line in text.splitlines() for piece in textwrap.wrap(line, LINE, subsequent_indent="  ") or [""]]
+    lines = (textwrap.wrap(line, LINE, subsequent_indent=indent) or [""] for line in text.splitlines())
+    return [piece for pieces in lines for piece in pieces]
 
 
 def panel(heading: str, text: str = "", code: str = "", edge: str = "#888888") -> str:

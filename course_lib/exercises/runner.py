@@ -8,6 +8,7 @@ import io
 import random
 import signal
 import sys
+import sysconfig
 import threading
 import traceback
 import warnings
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-OWN_FOLDER = str(Path(__file__).parent)
+NOT_THE_LEARNERS = (str(Path(__file__).parents[1]), sysconfig.get_paths()["stdlib"])
 
 
 class OutOfTime(BaseException):
@@ -26,7 +27,7 @@ class OutOfTime(BaseException):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Called:
     """What one call did."""
 
     value: Any
@@ -35,7 +36,7 @@ class Outcome:
     printed: bool
 
 
-def call(function: Callable[..., Any], inputs: tuple[Any, ...], seed: int, seconds: float) -> Outcome:
+def call(function: Callable[..., Any], inputs: tuple[Any, ...], seed: int, seconds: float) -> Called:
     """Call the function on a copy of the inputs, with every random number generator set to `seed`.
 
     What it prints is caught, warnings are silenced, and the generators are put back as they were, so that
@@ -51,7 +52,7 @@ def call(function: Callable[..., Any], inputs: tuple[Any, ...], seed: int, secon
                 value = function(*given)
         except (Exception, SystemExit, OutOfTime) as problem:
             error = problem
-    return Outcome(value, error, given, bool(printed.getvalue()))
+    return Called(value, error, given, bool(printed.getvalue()))
 
 
 @contextlib.contextmanager
@@ -113,7 +114,7 @@ def own_lines(error: BaseException, most: int = 2) -> list[str]:
 
 
 def _foreign(filename: str) -> bool:
-    library = str(Path(traceback.__file__).parent)
-    return (
-        filename.startswith((OWN_FOLDER, library, sys.prefix)) or "site-packages" in filename or "<frozen" in filename
+    """Whether a file belongs to this library, to Python or to an installed package."""
+    return filename.startswith((*NOT_THE_LEARNERS, "<frozen")) or bool(
+        {"site-packages", "dist-packages"} & set(Path(filename).parts)
     )

@@ -45,19 +45,16 @@ class Outcome:
 
 def run(exercise: Exercise, answer: Any, case: Case) -> Outcome:
     """Build what is to be called, call it on the case's inputs, and put it through the exercise's checks."""
-    function = answer
-    if exercise.build is not None:
-        built = call(exercise.build, (answer, case.draw()), case.seed, exercise.seconds)
-        if built.error is not None:
-            return Outcome(error=built.error, printed=built.printed)
-        function = built.value
-    value, changed, printed = None, (), False
+    made = built(exercise, answer, case)
+    if made.error is not None:
+        return made
+    function, value, changed, printed = made.value, None, (), made.printed
     if exercise.inputs is not None:
         before = case.inputs(exercise)
         done = call(function, before, case.seed, exercise.seconds)
         if done.error is not None:
             return Outcome(error=done.error, printed=done.printed)
-        value, printed = done.value, done.printed
+        value, printed = done.value, printed or done.printed
         if exercise.mutates:
             value = done.inputs_after
         else:
@@ -71,6 +68,14 @@ def run(exercise: Exercise, answer: Any, case: Case) -> Outcome:
         if checked.value is not None:
             complaints.append(str(checked.value))
     return Outcome(value, None, tuple(complaints), changed, printed)
+
+
+def built(exercise: Exercise, answer: Any, case: Case) -> Outcome:
+    """What is to be called, made out of what was handed in."""
+    if exercise.build is None:
+        return Outcome(answer)
+    done = call(exercise.build, (answer, case.draw()), case.seed, exercise.seconds)
+    return Outcome(done.value, done.error, printed=done.printed)
 
 
 def is_right(exercise: Exercise, got: Outcome, expected: Outcome) -> bool:

@@ -12,6 +12,9 @@ import numpy as np
 LINE = 100
 """Width of a line of text in characters."""
 
+MOST_NUMBERS = 36
+"""Of an array with more, only the beginning is shown."""
+
 _TOLERANCE = {"float16": 1e-2, "bfloat16": 3e-2, "float32": 1e-4, "complex64": 1e-4}
 _TOLERANCE_ELSE = 1e-7
 
@@ -140,46 +143,44 @@ def describe(value: Any) -> str:
     return f"{article} {type(value).__name__}"
 
 
+def equal_shapes(got: Any, expected: Any) -> bool:
+    """Whether an array is compared with one of the same shape; True for all that is not an array."""
+    return not (is_array(got) or is_array(expected)) or np.shape(to_array(got)) == np.shape(to_array(expected))
+
+
 def show(value: Any, room: int = 2 * LINE) -> str:
-    """The value on one line of at most `room` characters; an array that does not fit is cut, and its shape said."""
-    if is_array(value):
-        array = to_array(value)
-        text = _nested(array)
-        if array.size <= 36 and len(text) <= room:
-            return text
-        shape = f" … shape {tuple(array.shape)}"
-        return text[: room - len(shape)] + shape if array.size <= 36 else _corner(array, room - len(shape)) + shape
+    """The value on one line of at most `room` characters; of a large array the first row and the shape."""
     try:
-        text = number(value) if is_number(value) else _items(value)
+        text = _array_text(value) if is_array(value) else " ".join(_text(value).split())
     except Exception:  # an object of the learner's may fail to show itself
         text = f"<{type(value).__name__}>"
-    text = " ".join(text.split())
     return text if len(text) <= room else text[: room - 1] + "…"
 
 
 def number(value: Any) -> str:
     """Four significant digits, and no more zeros than needed."""
     item = to_array(value).item()
-    if isinstance(item, bool) or not isinstance(item, float):
-        return str(item)
-    return f"{item:.4g}" if math.isfinite(item) else {math.inf: "inf", -math.inf: "-inf"}.get(item, "nan")
+    return f"{item:.4g}" if isinstance(item, float) else str(item)
+
+
+def _array_text(value: Any) -> str:
+    array = to_array(value)
+    if array.size <= MOST_NUMBERS:
+        return _nested(array)
+    first = array.reshape(-1, array.shape[-1])[0]
+    return f"shape {array.shape}, beginning with {_nested(first[:6])}"
 
 
 def _nested(array: np.ndarray) -> str:
-    if array.ndim == 0:
-        return number(array)
-    if array.size > 36:
-        return "…"
-    return "[" + ", ".join(_nested(row) for row in array) + "]"
+    return number(array) if array.ndim == 0 else "[" + ", ".join(map(_nested, array)) + "]"
 
 
-def _corner(array: np.ndarray, room: int) -> str:
-    first = array.reshape(-1, array.shape[-1])[0][:6] if array.size else array.reshape(-1)
-    return f"first row {_nested(first)[: room - 10]}"
-
-
-def _items(value: Any) -> str:
-    if isinstance(value, list | tuple) and any(is_array(item) or is_number(item) for item in value[:40]):
-        inside = ", ".join(show(item, LINE) for item in value[:40])
-        return f"[{inside}]" if isinstance(value, list) else f"({inside})"
+def _text(value: Any) -> str:
+    if is_number(value):
+        return number(value)
+    if is_array(value):
+        return _array_text(value)
+    if type(value) in (list, tuple):
+        items = [_text(item) for item in value[:MOST_NUMBERS]] + ["…"] * (len(value) > MOST_NUMBERS)
+        return f"[{', '.join(items)}]" if isinstance(value, list) else f"({', '.join(items)})"
     return repr(value)
