@@ -9,9 +9,17 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+import jaxtyping
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
     "course", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("course")
+
+
+@pytest.fixture
+def shapes_unchecked(monkeypatch):
+    """Turn the checks of shapes and types off, to see the errors that a learner gets: they work without them."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)

@@ -38,7 +38,7 @@ def scaled_dot_product_attention(
     """
     scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])  # (…, query, key)
     if bias is not None:
-        scores = scores + bias
+        scores = scores + bias.to(scores.dtype)
     if mask is not None:
         check_mask(mask, scores.shape)
         scores = scores.masked_fill(~mask, -math.inf)
@@ -46,7 +46,8 @@ def scaled_dot_product_attention(
     if mask is not None:
         # The softmax of a row of -inf is NaN. Masked places must weigh 0 in every row, so this changes no other.
         weights = weights.masked_fill(~mask, 0.0)
-    return F.dropout(weights, dropout) @ value, weights
+    mixing = F.dropout(weights, dropout) if dropout else weights
+    return mixing @ value, weights
 
 
 def causal_mask(
@@ -82,7 +83,7 @@ def check_mask(mask: Tensor, scores_shape: torch.Size) -> None:
             "For a mask of 0s and 1s, write mask.bool()."
         )
     try:
-        fits = torch.broadcast_shapes(mask.shape, scores_shape) == scores_shape
+        fits = mask.ndim >= 2 and torch.broadcast_shapes(mask.shape, scores_shape) == scores_shape
     except RuntimeError:
         fits = False
     if not fits:
@@ -92,9 +93,7 @@ def check_mask(mask: Tensor, scores_shape: torch.Size) -> None:
         )
 
 
-def split_heads(
-    x: Float[Tensor, "batch time width"], n_heads: int
-) -> Float[Tensor, "batch {n_heads} time d_head"]:
+def split_heads(x: Float[Tensor, "batch time width"], n_heads: int) -> Float[Tensor, "batch {n_heads} time d_head"]:
     """Cut each token's vector into `n_heads` pieces, and put the heads before time.
 
     The view cuts the *last* axis only, so a token's numbers stay with that token; the transpose then moves the
@@ -201,6 +200,7 @@ class MultiHeadAttention(nn.Module):
         if cache is not None:
             key, value = cache.append(key, value)
 
+        causal = causal and query.shape[2] > 1  # a lone query is the last position: no key is later
         group = self.n_heads // self.n_kv_heads
         if group > 1:  # each key and value head serves `group` query heads
             key, value = key.repeat_interleave(group, dim=1), value.repeat_interleave(group, dim=1)
@@ -208,8 +208,7 @@ class MultiHeadAttention(nn.Module):
         dropout = self.dropout if self.training else 0.0
         if need_weights or _explicit_is_faster(query):
             if causal:
-                earlier = causal_mask(query.shape[2], key.shape[2], device=query.device)
-                mask = earlier if mask is None else mask & earlier
+                mask = _and_causal(mask, query, key)
             mixed, weights = scaled_dot_product_attention(query, key, value, mask, bias=bias, dropout=dropout)
         else:
             mixed = fused_attention(query, key, value, mask, causal=causal, bias=bias, dropout=dropout)
@@ -231,22 +230,28 @@ def fused_attention(
     `causal` alone lets the kernel skip the upper half of the work; together with a mask or a bias, or when the
     queries are only the last positions, it is turned into a mask first.
     """
-    n_query, n_key = query.shape[-2], key.shape[-2]
     if mask is not None:
-        check_mask(mask, torch.Size((*query.shape[:-1], n_key)))
-    if causal and (mask is not None or bias is not None or n_query != n_key):
-        earlier = causal_mask(n_query, n_key, device=query.device)
-        mask, causal = (earlier if mask is None else mask & earlier), False
+        check_mask(mask, torch.Size((*query.shape[:-1], key.shape[-2])))
+    if causal and (mask is not None or bias is not None or query.shape[-2] != key.shape[-2]):
+        mask, causal = _and_causal(mask, query, key), False
 
     blind = None if mask is None else ~mask.any(dim=-1, keepdim=True)  # queries that may look nowhere
     if blind is not None:
-        mask = (
-            mask | blind
-        )  # let them look everywhere: what a kernel answers for a row of -inf is not defined
+        mask = mask | blind  # let them look everywhere: what a kernel answers for a row of -inf is not defined
     if bias is not None:
+        bias = bias.to(query.dtype)
         mask = bias if mask is None else torch.where(mask, bias, -math.inf)
     mixed = F.scaled_dot_product_attention(query, key, value, mask, is_causal=causal, dropout_p=dropout)
     return mixed if blind is None else mixed.masked_fill(blind, 0.0)
+
+
+def _and_causal(mask: Tensor | None, query: Tensor, key: Tensor) -> Bool[Tensor, "*batch query key"]:
+    """`mask`, with every key that is later than its query forbidden as well."""
+    earlier = causal_mask(query.shape[-2], key.shape[-2], device=query.device)
+    if mask is None:
+        return earlier
+    check_mask(mask, torch.Size((*query.shape[:-1], key.shape[-2])))
+    return mask & earlier
 
 
 def _explicit_is_faster(query: Tensor) -> bool:
@@ -257,9 +262,7 @@ def _explicit_is_faster(query: Tensor) -> bool:
 def check_head_counts(d_model: int, n_heads: int, n_kv_heads: int) -> None:
     """Raise ValueError unless the heads divide the model's width and the key-value heads divide the heads."""
     if n_heads < 1 or n_kv_heads < 1:
-        raise ValueError(
-            f"Attention needs at least one head, but got n_heads={n_heads} and n_kv_heads={n_kv_heads}."
-        )
+        raise ValueError(f"Attention needs at least one head, but got n_heads={n_heads} and n_kv_heads={n_kv_heads}.")
     if d_model % n_heads:
         divisors = [n for n in range(1, d_model + 1) if d_model % n == 0]
         near = sorted(divisors, key=lambda n: (abs(n - n_heads), n))[:2]
