@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 from typing import Any
 
@@ -65,4 +66,7 @@ def show(figure: Figure, caption: str, alt: str) -> None:
     data, metadata = png_bundle(figure, alt)
     plt.close(figure)
     display(data, metadata=metadata, raw=True)
-    display({"text/markdown": f"*{caption}*", "text/plain": caption}, raw=True)
+    # JupyterLab shows a PNG without its alt text; an empty element that carries it tells a screen reader there too.
+    spoken = html.escape(" ".join(alt.split()))
+    described = f'*{caption}*<span role="img" aria-label="{spoken}"></span>'
+    display({"text/markdown": described, "text/plain": caption}, raw=True)

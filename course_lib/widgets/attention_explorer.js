@@ -1,12 +1,11 @@
 /* Overview of all heads, one head at full size, the selected query's strongest links.
    Colours: √weight, from 0 to 1, the same for all heads. Numbers: float16 from Python, never read off a colour. */
-export default course.widget(({ root, get, set, on, bytes, halves, live }) => {
-  const { el, canvas, cividis, cividisRGB, theme, clamp, choice } = course;
+export default course.widget(({ root, get, set, on, bytes, halves, live, onTheme }) => {
+  const { el, svg, canvas, pixels, fit, cividis, theme, clamp, choice } = course;
   const [layers, heads, count, side] = get("shape");
   const tokens = get("tokens");
   const atlas = bytes("atlas");
   const shown = (token) => token.replaceAll(" ", "␣").replaceAll("\n", "⏎").replaceAll("\t", "⇥");
-  const short = (token, most) => (shown(token).length > most ? `${shown(token).slice(0, most - 1)}…` : shown(token));
 
   let matrix = halves("matrix");
   let at = get("matrix_of");
@@ -19,11 +18,9 @@ export default course.widget(({ root, get, set, on, bytes, halves, live }) => {
   const tile = clamp(Math.floor(300 / Math.max(heads, layers)), 18, 72);
   const gap = 4;
   const margin = 22;
-  const tiles = new ImageData(side, side);
-  const stamp = el("canvas", { width: side, height: side });
+  const thumbnails = pixels(layers * heads * side, side, (row, column) => atlas[row * side + column] / 255);
 
   const overview = canvas(margin + heads * (tile + gap), margin + layers * (tile + gap), (ctx) => {
-    const paint = stamp.getContext("2d");
     ctx.imageSmoothingEnabled = side > tile;
     ctx.fillStyle = theme.color("soft");
     ctx.font = "11px system-ui, sans-serif";
@@ -31,17 +28,11 @@ export default course.widget(({ root, get, set, on, bytes, halves, live }) => {
     ctx.textBaseline = "middle";
     for (let head = 0; head < heads; head += 1) ctx.fillText(head, margin + head * (tile + gap) + tile / 2, margin / 2);
     for (let layer = 0; layer < layers; layer += 1) {
-      ctx.fillStyle = theme.color("soft");
       ctx.fillText(layer, margin / 2, margin + layer * (tile + gap) + tile / 2);
       for (let head = 0; head < heads; head += 1) {
-        const start = (layer * heads + head) * side * side;
-        for (let cell = 0; cell < side * side; cell += 1) {
-          tiles.data.set([...cividisRGB(atlas[start + cell] / 255), 255], 4 * cell);
-        }
-        paint.putImageData(tiles, 0, 0);
         const x = margin + head * (tile + gap);
         const y = margin + layer * (tile + gap);
-        ctx.drawImage(stamp, x, y, tile, tile);
+        ctx.drawImage(thumbnails, 0, (layer * heads + head) * side, side, side, x, y, tile, tile);
         if (layer === at[0] && head === at[1]) {
           ctx.strokeStyle = theme.color("red");
           ctx.lineWidth = 2.5;
@@ -49,7 +40,7 @@ export default course.widget(({ root, get, set, on, bytes, halves, live }) => {
         }
       }
     }
-  }, `Overview: ${layers} layers downwards, ${heads} heads across. Arrow keys choose a head.`);
+  });
 
   const select = (layer, head) => set("selected", [clamp(layer, 0, layers - 1), clamp(head, 0, heads - 1)]);
   const place = (event) => {
@@ -64,28 +55,29 @@ export default course.widget(({ root, get, set, on, bytes, halves, live }) => {
   // ---------------------------------------------------------------- one head
   const labelled = count <= 40;
   const cell = clamp(Math.floor(340 / count), 1, 34);
-  const names = labelled ? 62 : 8;
-  const focus = canvas(names + count * cell + 4, names + count * cell + 4, (ctx) => {
+  const names = labelled ? 76 : 8;
+  let picture;
+  function paintHead() {
     const curve = scale === "√" ? Math.sqrt : (value) => value;
-    for (let i = 0; i < count; i += 1) {
-      for (let j = 0; j < count; j += 1) {
-        ctx.fillStyle = cividis(curve(weight(i, j)));
-        ctx.fillRect(names + j * cell, names + i * cell, cell, cell);
-      }
-    }
+    picture = pixels(count, count, (i, j) => curve(weight(i, j)));
+  }
+  const focus = canvas(names + count * cell + 4, names + count * cell + 4, (ctx) => {
+    ctx.imageSmoothingEnabled = false;
+    ctx.drawImage(picture, names, names, count * cell, count * cell);
     if (labelled) {
       ctx.font = `${clamp(cell - 3, 8, 12)}px system-ui, "Noto Sans SC", sans-serif`;
       ctx.textBaseline = "middle";
       for (let i = 0; i < count; i += 1) {
+        const text = fit(ctx, shown(tokens[i]), names - 10);
         ctx.fillStyle = theme.color(i === query ? "text" : "soft");
         ctx.textAlign = "right";
-        ctx.fillText(short(tokens[i], 9), names - 5, names + (i + 0.5) * cell);
+        ctx.fillText(text, names - 5, names + (i + 0.5) * cell);
         ctx.save();
         ctx.fillStyle = theme.color(i === key ? "text" : "soft");
         ctx.translate(names + (i + 0.5) * cell, names - 5);
         ctx.rotate(-Math.PI / 2);
         ctx.textAlign = "left";
-        ctx.fillText(short(tokens[i], 9), 0, 0);
+        ctx.fillText(text, 0, 0);
         ctx.restore();
       }
     }
@@ -95,16 +87,37 @@ export default course.widget(({ root, get, set, on, bytes, halves, live }) => {
   });
 
   // ---------------------------------------------------------------- the strongest links of one query
-  const top = 5;
-  const strip = el("div", { class: "explorer-strip" });
-  function drawStrip() {
-    const order = [...tokens.keys()].sort((a, b) => weight(query, b) - weight(query, a)).slice(0, top);
-    const strong = new Set(order.filter((j) => weight(query, j) > 0));
-    strip.replaceChildren(...tokens.map((token, j) => el("span", {
-      class: `explorer-token${j === query ? " explorer-query" : ""}`,
-      style: strong.has(j) ? { borderBottomColor: theme.color("orange"), borderBottomWidth: `${1 + 7 * weight(query, j)}px` } : {},
-    }, shown(token))));
+  const mostLinks = 5;
+  const links = svg("svg", { class: "explorer-links", "aria-hidden": "true" });
+  const words = tokens.map((token, i) => el("span", {
+    class: "explorer-token",
+    onClick: () => moveTo(i, key),
+  }, shown(token)));
+  const strip = el("div", { class: "explorer-strip" }, links, words);
+  const strongest = el("p", { class: "course-note" });
+
+  function drawLinks() {
+    const order = [...tokens.keys()].filter((j) => weight(query, j) > 0)
+      .sort((a, b) => weight(query, b) - weight(query, a)).slice(0, mostLinks);
+    strongest.textContent = order.length === 0 ? "This query looks nowhere."
+      : `strongest: ${order.map((j) => `“${shown(tokens[j])}” (${j}) ${weight(query, j).toFixed(3)}`).join(" · ")}`;
+    words.forEach((word, j) => word.classList.toggle("explorer-query", j === query));
+    const from = words[query];
+    links.setAttribute("width", strip.scrollWidth);
+    links.setAttribute("height", strip.scrollHeight);
+    links.replaceChildren(...order.map((j) => {
+      const x0 = from.offsetLeft + from.offsetWidth / 2;
+      const x1 = words[j].offsetLeft + words[j].offsetWidth / 2;
+      const [y0, y1] = [from.offsetTop, words[j].offsetTop];
+      const rise = Math.min(22, 8 + Math.abs(x1 - x0) / 8);
+      return svg("path", {
+        d: `M ${x0} ${y0} C ${x0} ${y0 - rise}, ${x1} ${y1 - rise}, ${x1} ${y1}`,
+        fill: "none", stroke: theme.color("orange"), "stroke-width": 1 + 3 * weight(query, j), "stroke-linecap": "round",
+      });
+    }));
   }
+  new ResizeObserver(drawLinks).observe(strip); // the words have places only once the page has laid them out
+  onTheme(drawLinks);
 
   const title = el("strong", {});
   const said = el("p", { class: "course-note explorer-said" });
@@ -120,17 +133,19 @@ export default course.widget(({ root, get, set, on, bytes, halves, live }) => {
   function update() {
     title.textContent = `Layer ${at[0]}, head ${at[1]}`;
     said.textContent = sentence();
-    focus.element.setAttribute("aria-label", `Layer ${at[0]}, head ${at[1]}: ${count} queries downwards, keys across.`);
+    focus.element.setAttribute("aria-label", `Layer ${at[0]}, head ${at[1]}: ${count} queries downwards, keys across. `
+      + "Arrow keys move from cell to cell.");
+    paintHead();
     overview.redraw();
     focus.redraw();
-    drawStrip();
+    drawLinks();
   }
   function moveTo(i, j) {
     query = clamp(i, 0, count - 1);
     key = clamp(j, 0, count - 1);
     said.textContent = sentence();
     focus.redraw();
-    drawStrip();
+    drawLinks();
   }
   focus.element.addEventListener("pointermove", (event) => {
     const [x, y] = place(event);
@@ -140,6 +155,7 @@ export default course.widget(({ root, get, set, on, bytes, halves, live }) => {
   const arrows = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
   function keyboard(element, move) {
     element.tabIndex = 0;
+    element.setAttribute("role", "application");
     element.addEventListener("keydown", (event) => {
       const step = arrows[event.key];
       if (!step) return;
@@ -148,6 +164,8 @@ export default course.widget(({ root, get, set, on, bytes, halves, live }) => {
       move(...step);
     });
   }
+  overview.element.setAttribute("aria-label", `Overview: ${layers} layers downwards, ${heads} heads across. `
+    + "Arrow keys choose a head.");
   keyboard(overview.element, (down, right) => {
     select(get("selected")[0] + down, get("selected")[1] + right);
   });
@@ -171,6 +189,7 @@ export default course.widget(({ root, get, set, on, bytes, halves, live }) => {
   }, "Colour bar from weight 0 to weight 1");
   const scales = choice("colour scale", ["√", "linear"], scale, (chosen) => {
     scale = chosen;
+    paintHead();
     bar.redraw();
     focus.redraw();
   });
@@ -180,6 +199,7 @@ export default course.widget(({ root, get, set, on, bytes, halves, live }) => {
       el("div", {}, el("div", { class: "course-row" }, title, scales, el("span", { class: "explorer-bar" }, "0", bar.element, "1")),
         focus.element)),
     said,
+    strongest,
     strip,
   );
   update();

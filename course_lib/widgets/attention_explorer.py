@@ -91,15 +91,14 @@ class AttentionExplorer(CourseWidget):
         """Layers, heads, tokens, and the start of the text."""
         layers, heads, count = self.weights.shape[:3]
         text = "".join(self.tokens)
-        start = text if len(text) <= 40 else text[:39] + "…"
-        return f"AttentionExplorer({layers} layers × {heads} heads × {count} tokens: {start!r})"
+        return f"AttentionExplorer({layers} layers × {heads} heads × {count} tokens: {shortened(text, 40)!r})"
 
     def static_picture(self) -> tuple[Figure, str]:
         """The overview on the left, the selected head on the right."""
         layers, heads, count = self.weights.shape[:3]
         layer, head = self.matrix_of
-        figure = Figure(figsize=(8.4, max(3.4, min(6.0, 0.9 + 0.75 * layers))), layout="constrained")
-        overview, focus = figure.subfigures(1, 2, width_ratios=[min(1.2, max(0.6, heads / layers)), 1])
+        figure = Figure(figsize=(8.4, 4.2), layout="constrained")
+        overview, focus = figure.subfigures(1, 2)
         grid = overview.subplots(layers, heads, squeeze=False)
         for place, axes in np.ndenumerate(grid):
             axes.imshow(np.sqrt(self.weights[place]), cmap=plots.HEATMAP, vmin=0, vmax=1)
@@ -111,7 +110,7 @@ class AttentionExplorer(CourseWidget):
             grid[0, column].set_title(f"head {column}", fontsize=8, fontweight="normal")
         axes = focus.subplots()
         image = axes.imshow(np.sqrt(self.weights[layer, head]), cmap=plots.HEATMAP, vmin=0, vmax=1)
-        names = [plots.drawable(visible(token)) for token in self.tokens]
+        names = [plots.drawable(shortened(visible(token), 10)) for token in self.tokens]
         if count <= 40:
             size = 8 if count <= 24 else 6
             axes.set_xticks(range(count), names, rotation=90, fontsize=size)
@@ -122,9 +121,9 @@ class AttentionExplorer(CourseWidget):
         bar.set_ticks(np.sqrt([0, 0.05, 0.25, 0.5, 1]), labels=["0", "0.05", "0.25", "0.5", "1"])
         query, key = np.unravel_index(self.weights[layer, head].argmax(), (count, count))
         return figure, (
-            f"Attention weights of {layers} layers with {heads} heads over {count} tokens. In layer {layer}, head {head} "
-            f"the largest weight is {self.weights[layer, head, query, key]:.2f}: {self.tokens[query]!r} looking at "
-            f"{self.tokens[key]!r}."
+            f"Attention weights of {layers} layers with {heads} heads over {count} tokens. "
+            f"In layer {layer}, head {head} the largest weight is {self.weights[layer, head, query, key]:.2f}: "
+            f"{self.tokens[query]!r} looking at {self.tokens[key]!r}."
         )
 
     def to_html(self, path: str | Path) -> Path:
@@ -192,6 +191,11 @@ def square_root_atlas(weights: NDArray[np.float32]) -> NDArray[np.uint8]:
     padded = np.pad(weights, [(0, 0), (0, 0), (0, side * step - count), (0, side * step - count)])
     blocks = padded.reshape(*weights.shape[:2], side, step, side, step).max(axis=(3, 5))
     return np.round(255 * np.sqrt(blocks)).clip(0, 255).astype(np.uint8)
+
+
+def shortened(text: str, most: int) -> str:
+    """The text, or its beginning and "…" when it has more than `most` characters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def visible(token: str) -> str:

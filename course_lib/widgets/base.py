@@ -21,7 +21,7 @@ The Python side holds the numbers and computes; the page draws and asks.
         bias = traitlets.Float(0.5).tag(sync=True)                   # the page sets it
         shares = traitlets.Bytes(b"").tag(sync=True)                 # float32 numbers; large things travel as bytes
 
-        @traitlets.observe("bias")                                   # runs in the kernel whenever the page moves the slider
+        @traitlets.observe("bias")                                   # runs in the kernel when the page moves the slider
         def _toss(self, change: object = None) -> None:
             tosses = np.random.default_rng(0).random(100) < self.bias
             self.shares = (tosses.cumsum() / np.arange(1, 101)).astype(np.float32).tobytes()
@@ -69,6 +69,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+import uuid
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -80,7 +81,7 @@ from matplotlib.figure import Figure
 from course_lib.plots import png_bundle, style
 
 HERE = Path(__file__).parent
-_numbers = itertools.count(1)
+_made = itertools.count(1)
 
 
 class CourseWidget(anywidget.AnyWidget):
@@ -103,7 +104,10 @@ class CourseWidget(anywidget.AnyWidget):
         super().__init_subclass__(**kwargs)
 
     def __init__(self, **traits: Any) -> None:
-        super().__init__(accessible_name=self.label, **traits)
+        # The output names the widget's model. A name by order of making, not at random, keeps a notebook that is run
+        # again from top to bottom the same.
+        model_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{type(self).__name__} {next(_made)}").hex
+        super().__init__(model_id=model_id, accessible_name=self.label, **traits)
 
     def static_picture(self) -> tuple[Figure, str]:
         """A figure of what the widget shows at first, and its alt text: what is seen where no kernel runs."""

@@ -14,6 +14,11 @@ from typing import Any
 from course_lib.plots import png_bundle, style
 from course_lib.widgets.base import HERE, CourseWidget
 
+PAGE_STYLE = """
+body { margin: 12px; }
+@media (prefers-color-scheme: dark) { body { background: #0d1117; } }
+"""
+
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -40,10 +45,7 @@ def write_page(path: Path, widget: CourseWidget, state: Mapping[str, Any], binar
     script whose hash is not the widget's own.
     """
     script = page_script(widget._esm)
-    sheet = (
-        widget._css
-        + "\nbody { margin: 12px; }\n@media (prefers-color-scheme: dark) { body { background: #0d1117; } }\n"
-    )
+    sheet = widget._css + PAGE_STYLE
     style()
     figure, alt = widget.static_picture()
     picture = png_bundle(figure, alt)[0]["image/png"]

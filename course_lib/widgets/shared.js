@@ -14,6 +14,9 @@
    course.checkbox(label, value, onInput)
    course.button(label, onClick)
    course.canvas(width, height, draw, label)         {element, redraw, resize}; draw(ctx, width, height) in CSS pixels
+   course.pixels(rows, columns, t)                   a small canvas, one pixel a cell, to drawImage at any size
+   course.fit(ctx, text, width)                      the text, cut to that many pixels
+   course.svg(tag, attributes, ...children)          an SVG element
    course.heatmap(ctx, values, rows, columns, x, y, width, height, {low, high})   coloured cells
    course.matrixTable(values, rowLabels, columnLabels, {highlight, precision, low, high, diverging, onCell, onEdit})
    course.cividis(t) → "rgb(…)" for t in 0…1; course.ink(t): black or white text on it; course.diverging(t), t in −1…1
@@ -23,18 +26,19 @@ const course = (() => {
   "use strict";
 
   // ---------------------------------------------------------------- colours
-  // Nine stops of cividis, read from matplotlib; between them the straight line is less than 2/255 off.
+  // Ten stops of cividis, read from matplotlib, with straight lines between them.
   const CIVIDIS = [
     [0, 34, 78], [18, 53, 112], [59, 73, 108], [87, 93, 109], [112, 113, 115],
     [138, 134, 120], [165, 156, 116], [195, 179, 105], [225, 204, 85], [254, 232, 56],
   ];
   const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
-  function cividisRGB(t) {
-    const place = clamp(Number.isFinite(t) ? t : 0, 0, 1) * (CIVIDIS.length - 1);
+  const CIVIDIS_256 = Array.from({ length: 256 }, (_, level) => {
+    const place = (level / 255) * (CIVIDIS.length - 1);
     const left = Math.min(CIVIDIS.length - 2, Math.floor(place));
     return CIVIDIS[left].map((a, i) => Math.round(a + (CIVIDIS[left + 1][i] - a) * (place - left)));
-  }
+  });
+  const cividisRGB = (t) => CIVIDIS_256[Math.round(clamp(Number.isFinite(t) ? t : 0, 0, 1) * 255)];
   const rgb = (channels) => `rgb(${channels.join(",")})`;
   const cividis = (t) => rgb(cividisRGB(t));
   const luminance = ([r, g, b]) => (0.299 * r + 0.587 * g + 0.114 * b) / 255;
@@ -100,6 +104,13 @@ const course = (() => {
     node.append(...children.flat().filter((child) => child !== null && child !== undefined).map(
       (child) => (child instanceof Node ? child : document.createTextNode(String(child))),
     ));
+    return node;
+  }
+
+  function svg(tag, attributes = {}, ...children) {
+    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+    node.append(...children);
     return node;
   }
 
@@ -179,21 +190,41 @@ const course = (() => {
   }
   const share = (value, low, high) => (high > low ? (value - low) / (high - low) : 0);
 
-  function heatmap(ctx, values, rows, columns, x, y, width, height, { low, high } = {}) {
-    const [least, most] = range(values);
-    const bottom = low ?? least;
-    const top = high ?? most;
+  /* A picture of rows × columns pixels, to be drawn at any size; t(row, column) is in 0…1, or NaN for grey. */
+  function pixels(rows, columns, t) {
+    const image = new ImageData(columns, rows);
     for (let row = 0; row < rows; row += 1) {
-      const y0 = y + Math.round((row * height) / rows);
-      const y1 = y + Math.round(((row + 1) * height) / rows);
       for (let column = 0; column < columns; column += 1) {
-        const x0 = x + Math.round((column * width) / columns);
-        const x1 = x + Math.round(((column + 1) * width) / columns);
-        const value = values[row * columns + column];
-        ctx.fillStyle = Number.isFinite(value) ? cividis(share(value, bottom, top)) : theme.color("line");
-        ctx.fillRect(x0, y0, x1 - x0, y1 - y0);
+        const level = t(row, column);
+        const [r, g, b] = Number.isFinite(level) ? cividisRGB(level) : [128, 128, 128];
+        const at = 4 * (row * columns + column);
+        image.data[at] = r;
+        image.data[at + 1] = g;
+        image.data[at + 2] = b;
+        image.data[at + 3] = 255;
       }
     }
+    const stamp = el("canvas", { width: columns, height: rows });
+    stamp.getContext("2d").putImageData(image, 0, 0);
+    return stamp;
+  }
+
+  function heatmap(ctx, values, rows, columns, x, y, width, height, { low, high } = {}) {
+    const [least, most] = range(values);
+    const stamp = pixels(rows, columns, (row, column) => {
+      const value = values[row * columns + column];
+      return Number.isFinite(value) ? share(value, low ?? least, high ?? most) : NaN;
+    });
+    ctx.imageSmoothingEnabled = false;
+    ctx.drawImage(stamp, x, y, width, height);
+  }
+
+  /* The text, cut to what fits into `width` pixels in the canvas's font. */
+  function fit(ctx, text, width) {
+    if (ctx.measureText(text).width <= width) return text;
+    const characters = [...text];
+    while (characters.length && ctx.measureText(`${characters.join("")}…`).width > width) characters.pop();
+    return `${characters.join("")}…`;
   }
 
   // ---------------------------------------------------------------- tables of numbers
@@ -300,7 +331,7 @@ const course = (() => {
   }
 
   return {
-    widget, el, slider, choice, checkbox, button, canvas, heatmap, matrixTable, written, range, share, clamp,
+    widget, el, svg, slider, choice, checkbox, button, canvas, pixels, fit, heatmap, matrixTable, written, range, share, clamp,
     cividis, cividisRGB, ink, diverging, theme, asBytes, asFloats, asHalves,
   };
 })();
