@@ -1,0 +1,115 @@
+"""Every exercise of every lesson: right answers pass, each mistake gets its own message, stubs are not started."""
+
+import ast
+import importlib
+from dataclasses import replace
+
+import pytest
+
+from course_lib.exercises import examine
+from course_lib.exercises.catalogue import exercises_of, lessons
+from course_lib.exercises.source import answer_name, solution_source
+from tests.exercises.write_messages import list_of, messages_of
+
+EXERCISES = [exercise for lesson in lessons() for exercise in exercises_of(lesson)]
+MISCONCEPTIONS = [
+    pytest.param(exercise, wrong, id=f"{exercise.id}-{number}")
+    for exercise in EXERCISES
+    for number, wrong in enumerate(exercise.misconceptions, 1)
+]
+each_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.id)
+each_misconception = pytest.mark.parametrize(("exercise", "wrong"), MISCONCEPTIONS)
+each_lesson = pytest.mark.parametrize("lesson", lessons())
+
+
+def run_in_lesson(exercise, code):
+    """Execute a learner's code with the names that the lesson's module has; returns what the code defines."""
+    names = dict(vars(importlib.import_module(f"course_lib.exercises.lesson_{exercise.lesson}")))
+    exec(compile(code, f"<{exercise.id}>", "exec"), names)
+    return names[answer_name(exercise)]
+
+
+@each_exercise
+def test_solution_passes(exercise):
+    result = examine(exercise, exercise.solution)
+    assert result.passed, result
+
+
+@each_exercise
+def test_other_right_answers_pass(exercise):
+    for answer in exercise.also_right:
+        result = examine(exercise, answer)
+        assert result.passed, result
+
+
+@each_misconception
+def test_misconception_gets_its_own_message(exercise, wrong):
+    result = examine(exercise, wrong.answer)
+    assert (result.status, result.message) == ("wrong", wrong.message)
+    assert len(repr(result).splitlines()) <= 12
+
+
+@each_misconception
+def test_misconception_is_told_apart_from_the_others(exercise, wrong):
+    others = [other for other in exercise.misconceptions if other is not wrong]
+    result = examine(replace(exercise, misconceptions=others), wrong.answer)
+    assert not result.passed
+    assert result.message not in [other.message for other in exercise.misconceptions]
+
+
+@each_exercise
+def test_starter_is_not_started(exercise):
+    result = examine(exercise, run_in_lesson(exercise, exercise.starter))
+    assert result.status == "not started", result
+
+
+@each_exercise
+def test_solution_as_code_passes(exercise):
+    code = solution_source(exercise)
+    assert len(code.splitlines()) <= 40
+    result = examine(exercise, run_in_lesson(exercise, code))
+    assert result.passed, result
+
+
+@each_exercise
+def test_texts_are_there_and_short(exercise):
+    assert exercise.title and len(exercise.title) <= 60
+    assert len(exercise.hints) == len(set(exercise.hints)) == 3
+    for text in (*exercise.hints, exercise.why):
+        assert 10 <= len(text) <= 400, text
+    for wrong in exercise.misconceptions:
+        assert 30 <= len(wrong.message) <= 450, wrong.message
+    assert exercise.misconceptions and exercise.see
+
+
+@each_exercise
+def test_starter_is_only_the_answers_code(exercise):
+    calls = [
+        node.func.id
+        for node in ast.walk(ast.parse(exercise.starter))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    ]
+    assert "check" not in calls
+    assert answer_name(exercise)
+
+
+@each_lesson
+def test_ids_belong_to_the_lesson_and_are_in_order(lesson):
+    numbers = []
+    for exercise in exercises_of(lesson):
+        prefix, number = exercise.id.split(".")
+        assert prefix == lesson
+        numbers.append(int(number))
+    assert numbers == sorted(set(numbers))
+
+
+@each_lesson
+def test_misconceptions_are_those_that_were_written_down(lesson):
+    command = f"python -m tests.exercises.write_messages {lesson}"
+    assert list_of(lesson).is_file(), f"new lesson? run: {command}"
+    written = list_of(lesson).read_text(encoding="utf-8").splitlines()
+    assert messages_of(lesson) == written, f"if the change is meant, run: {command}"
+
+
+def test_no_list_without_its_lesson():
+    assert sorted(path.stem for path in list_of("00").parent.glob("*.txt")) == lessons()
