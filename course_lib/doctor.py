@@ -1,8 +1,6 @@
 """What is there and what is missing on this machine, each with the line that mends it: `course doctor`."""
 
-import hashlib
 import importlib.util
-import json
 import os
 import platform
 import re
@@ -51,7 +49,7 @@ def examine(root: Path = ROOT) -> list[Finding]:
         check_memory(available_memory()),
         check_disk(shutil.disk_usage(root).free),
         *check_widgets(),
-        *check_data(data_folder(root)),
+        *check_data(),
     ]
 
 
@@ -206,31 +204,18 @@ def _lab_extension(name: str) -> bool:
     return any((Path(folder) / name / "package.json").is_file() for folder in jupyter_path("labextensions"))
 
 
-def data_folder(root: Path) -> Path:
-    """Where the bundled corpora lie: beside the library in a checkout, inside it when it was installed."""
-    beside = root / "data"
-    return beside if beside.is_dir() else Path(__file__).parent / "_data"
-
-
-def check_data(folder: Path) -> Iterator[Finding]:
+def check_data(folder: Path | None = None) -> Iterator[Finding]:
     """Whether every bundled file is there and is byte for byte what the manifest says."""
-    mend = "git checkout -- data   (or install the course again)"
-    manifest = folder / "manifest.json"
-    if not manifest.is_file():
-        yield Finding("data", "missing", "data/manifest.json is not there", mend)
-        return
-    files = json.loads(manifest.read_text(encoding="utf-8"))["files"]
-    damaged = []
-    for name, entry in sorted(files.items()):
-        file = folder / name
-        if not file.is_file():
-            damaged.append(f"{name} is not there")
-        elif hashlib.sha256(file.read_bytes()).hexdigest() != entry["sha256"]:
-            damaged.append(f"{name} is damaged")
-    if damaged:
-        yield Finding("data", "missing", "; ".join(damaged), mend)
-    else:
-        yield Finding("data", "ok", f"{len(files)} files, all checksums right")
+    from course_lib.text import bundled
+
+    try:
+        damaged = bundled.damaged_files(folder)
+    except FileNotFoundError as error:
+        damaged = [str(error)]
+    for problem in damaged:
+        yield Finding("data", "missing", problem, "git checkout -- data   (or install the course again)")
+    if not damaged:
+        yield Finding("data", "ok", "every file is there, and its checksum is right")
 
 
 def _plain(name: str) -> str:

@@ -6,6 +6,7 @@ This is what `make notebooks` calls. It needs a checkout of the course and the p
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -40,13 +41,16 @@ class Run:
     changes: list[str] = field(default_factory=list)
 
 
-def kernel_environment() -> dict[str, str]:
-    """The environment of a lesson's kernel: no network, two threads, no progress file of a real learner touched."""
-    return os.environ | {
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH", "")])),
-        "OMP_NUM_THREADS": "2",
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-    }
+@contextmanager
+def kernel_environment() -> Iterator[dict[str, str]]:
+    """The environment of a lesson's kernel: no network, two threads, and a learner's progress that is empty."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield os.environ | {
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH", "")])),
+            "OMP_NUM_THREADS": "2",
+            "COURSE_PROGRESS": str(Path(folder) / "progress.json"),
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        }
 
 
 @contextmanager
@@ -104,8 +108,8 @@ def execute(notebook: Any, timeout: float = 300.0) -> tuple[float, int]:
         return process.pid if process else None
 
     began = time.perf_counter()
-    with peak_memory(pid) as peak:
-        client.execute(env=kernel_environment(), stderr=subprocess.DEVNULL)
+    with peak_memory(pid) as peak, kernel_environment() as environment:
+        client.execute(env=environment, stderr=subprocess.DEVNULL)
     return time.perf_counter() - began, peak[0]
 
 

@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from course_lib.text.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
@@ -99,16 +99,17 @@ def texts_of(cell: Any) -> list[str]:
     return texts
 
 
+def notebook_text(notebook: Any) -> str:
+    """A notebook as text, always in the same layout."""
+    import nbformat
+
+    plain = json.loads(nbformat.writes(notebook))
+    return json.dumps(plain, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
 def write_notebook(notebook: Any, path: Path) -> None:
-    """Write a notebook whole or not at all, always in the same layout."""
+    """Write a notebook whole or not at all."""
     import nbformat
 
     nbformat.validate(notebook)
-    plain = json.loads(nbformat.writes(notebook))
-    text = json.dumps(plain, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
+    write_atomically(path, notebook_text(notebook).encode())

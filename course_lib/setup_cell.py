@@ -17,15 +17,19 @@ BINDER = "https://mybinder.org/v2/gh/"
 
 TEMPLATE = '''\
 # Set-up. At home the course is there already; on Colab this installs it and leaves Colab's own PyTorch alone.
-import importlib.util, os, subprocess, sys
+import importlib.metadata
+import importlib.util
+import os
+import subprocess
+import sys
 
 if importlib.util.find_spec("course_lib") is None:
     if "COLAB_RELEASE_TAG" not in os.environ:
         raise SystemExit("The course is not installed here: run `make lab` in its folder, "
                          "or choose the Python of its .venv as this notebook's kernel.")
-    from importlib.metadata import version
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet",
-                    "git+{address}", "torch==" + version("torch")], check=True)
+    course = "git+{address}"
+    torch_stays = "torch==" + importlib.metadata.version("torch")
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", course, torch_stays], check=True)
 
 from course_lib.notebook import start
 start("{lesson}")'''

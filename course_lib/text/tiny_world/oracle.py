@@ -5,7 +5,7 @@ All logarithms are natural: a loss in nats, as PyTorch's cross-entropy gives it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -41,6 +41,7 @@ def next_character_probabilities(prefix: str, lexicon: Lexicon = LEXICON) -> dic
     return {character.replace(END, ""): probability for character, probability in following.items()}
 
 
+@runtime_checkable
 class Tokenizer(Protocol):
     """What `Floor.per_token` asks of a tokenizer."""
 
@@ -85,9 +86,7 @@ class Floor:
         residuals = np.array([nats.sum() for nats in scored]) - mean * lengths
         return float(residuals.std(ddof=1) / np.sqrt(len(scored)) / lengths.mean())
 
-    def per_token(
-        self, tokenizer: Tokenizer, split: str = "validation", context_length: int | None = None
-    ) -> float:
+    def per_token(self, tokenizer: Tokenizer, split: str = "validation", context_length: int | None = None) -> float:
         """Nats per token for any tokenizer that turns one text into one list of tokens; the end is one token.
 
         Exact for whole stories (`context_length=None`): the chain rule adds up to -log P(story) however the text

@@ -16,7 +16,7 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 END = "\0"
 """Stands for the end of a story inside this package; no story holds this character."""
@@ -70,6 +70,7 @@ class Menu:
             assert not second.startswith(first), f"{first!r} begins {second!r}: a reader could not tell them apart"
 
 
+@runtime_checkable
 class Teller(Protocol):
     """What a narrator talks to."""
 
