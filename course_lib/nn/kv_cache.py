@@ -39,6 +39,11 @@ class KVCache:
 
         Raises ValueError when they do not fit.
         """
+        if key.shape[:2] != self.keys.shape[:2]:
+            raise ValueError(
+                f"The cache was made for {self.keys.shape[0]} sequences and {self.keys.shape[1]} key-value heads, but "
+                f"it was given {key.shape[0]} and {key.shape[1]}. Make one cache for each batch of texts."
+            )
         end = self.length + key.shape[2]
         if end > self.keys.shape[2]:
             raise ValueError(

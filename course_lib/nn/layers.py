@@ -73,8 +73,9 @@ class FeedForward(nn.Module):
     """Two linear maps with a non-linearity between them, applied to each token on its own.
 
     FFN(x) = W₂ · activation(W₁ x). Each row of W₁ is a pattern to look for and the matching column of W₂ is what
-    to write when it is found (Geva et al. 2021). "swiglu" multiplies the activation by a second linear map of x:
-    W₂ · (silu(W₁ x) ⊙ W₃ x). Nothing follows W₂: a ReLU there could only ever add positive numbers to the stream.
+    to write when it is found (Geva et al. 2021). "swiglu" lets a second linear map decide how much of each number
+    passes, the gate: W₂ · (silu(W₃ x) ⊙ W₁ x). Nothing follows W₂: a ReLU there could only ever add positive
+    numbers to the stream.
 
     Args:
         d_model: width in and out.
@@ -97,9 +98,7 @@ class FeedForward(nn.Module):
     ):
         super().__init__()
         if activation not in ACTIVATIONS:
-            raise ValueError(
-                f"There is no activation {activation!r}: choose one of {', '.join(ACTIVATIONS)}."
-            )
+            raise ValueError(f"There is no activation {activation!r}: choose one of {', '.join(ACTIVATIONS)}.")
         if d_ff is None:
             d_ff = -(-8 * d_model // 3 // 8) * 8 if activation == "swiglu" else 4 * d_model
         self.activation = ACTIVATIONS[activation]
@@ -110,9 +109,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         """Each token's vector, looked up in the patterns and answered."""
-        hidden = self.activation(self.up(x))  # (…, d_ff)
-        if self.gate is not None:
-            hidden = hidden * self.gate(x)
+        hidden = self.up(x)  # (…, d_ff)
+        hidden = self.activation(hidden) if self.gate is None else self.activation(self.gate(x)) * hidden
         return self.dropout(self.down(hidden))
 
 
@@ -187,6 +185,12 @@ class TransformerBlock(nn.Module):
         The arguments are those of `MultiHeadAttention.forward`; `context` and `context_mask` go to the
         cross-attention.
         """
+        if (context is None) != (self.cross_attention is None):
+            raise ValueError(
+                "This block has no cross-attention, so it cannot use `context`: build it with cross_attention=True."
+                if self.cross_attention is None
+                else "This block has cross-attention: give it `context`, the encoder's output."
+            )
         weights = None
 
         def attend(x: Tensor) -> Tensor:
@@ -201,8 +205,6 @@ class TransformerBlock(nn.Module):
 
         x = self._add(x, attend, self.attention_norm)
         if self.cross_attention is not None:
-            if context is None:
-                raise ValueError("This block has cross-attention: give it `context`, the encoder's output.")
             x = self._add(x, attend_to_context, self.cross_norm)
         x = self._add(x, self.feed_forward, self.feed_forward_norm)
         return AttentionOutput(x, weights)

@@ -12,9 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 
-def sinusoidal_encoding(
-    length: int, d_model: int, *, base: float = 10_000.0
-) -> Float[Tensor, "{length} {d_model}"]:
+def sinusoidal_encoding(length: int, d_model: int, *, base: float = 10_000.0) -> Float[Tensor, "{length} {d_model}"]:
     """The fixed encoding PE(pos, 2i) = sin(pos / base^(2i/d_model)), PE(pos, 2i+1) = cos(the same angle).
 
     Each pair of features is a clock hand: feature 2i and 2i+1 turn together, the first pair by one radian a step,
@@ -25,7 +23,7 @@ def sinusoidal_encoding(
     Source: Vaswani et al. 2017, section 3.5.
     """
     angles = _angles(length, d_model, base)
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(start_dim=-2)
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(start_dim=-2).float()
 
 
 class LearnedPositions(nn.Module):
@@ -62,20 +60,25 @@ def rotary_tables(length: int, d_head: int, *, base: float = 10_000.0) -> Rotary
     Source: Su et al. 2021, "RoFormer", section 3.2.2.
     """
     angles = _angles(length, d_head, base)
-    return RotaryTables(angles.cos(), angles.sin())
+    return RotaryTables(angles.cos().float(), angles.sin().float())
 
 
-def apply_rotary(
-    x: Float[Tensor, "*batch time d_head"], tables: RotaryTables
-) -> Float[Tensor, "*batch time d_head"]:
+def apply_rotary(x: Float[Tensor, "*batch time d_head"], tables: RotaryTables) -> Float[Tensor, "*batch time d_head"]:
     """Turn each pair of features by the angle of its position; lengths stay, angles shift.
 
     The dot product of a turned query and a turned key depends on their positions only through the difference.
     Feature i is paired with feature i + d_head/2, as in Llama and GPT-NeoX (RoFormer pairs neighbours 2i, 2i+1:
     the same up to a fixed reordering of the features, which training does not notice, but weights do).
 
+    Raises ValueError unless the tables hold just the positions of `x`, for its width.
+
     Source: Su et al. 2021, equation 34.
     """
+    if x.shape[-2:] != (tables.cos.shape[0], 2 * tables.cos.shape[1]):
+        raise ValueError(
+            f"The rotary tables are for {tables.cos.shape[0]} positions and heads {2 * tables.cos.shape[1]} wide, but "
+            f"the input has {x.shape[-2]} positions, {x.shape[-1]} wide. Make them with rotary_tables(length, d_head)."
+        )
     first, second = x.chunk(2, dim=-1)
     cos, sin = tables.cos.to(x.dtype), tables.sin.to(x.dtype)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
@@ -96,9 +99,7 @@ def alibi_slopes(n_heads: int) -> Float[Tensor, "{n_heads}"]:
     return torch.tensor(geometric(power) + geometric(2 * power)[0::2][: n_heads - power])
 
 
-def alibi_bias(
-    n_heads: int, n_query: int, n_key: int | None = None
-) -> Float[Tensor, "{n_heads} {n_query} key"]:
+def alibi_bias(n_heads: int, n_query: int, n_key: int | None = None) -> Float[Tensor, "{n_heads} {n_query} key"]:
     """-slope · distance for each head: the further back a key, the more is taken off its score.
 
     With more keys than queries, the queries are the last positions. Distance counts in both directions, so that
@@ -124,10 +125,14 @@ class RelativeBias(nn.Module):
     Source: Raffel et al. 2020, "T5", section 2.1.
     """
 
-    def __init__(
-        self, n_heads: int, *, n_buckets: int = 32, max_distance: int = 128, bidirectional: bool = False
-    ):
+    def __init__(self, n_heads: int, *, n_buckets: int = 32, max_distance: int = 128, bidirectional: bool = False):
         super().__init__()
+        one_way = n_buckets // 2 if bidirectional else n_buckets
+        if one_way < 2 or max_distance <= one_way // 2:
+            raise ValueError(
+                f"{n_buckets} buckets up to distance {max_distance} leave no room for both near and far ones: use at "
+                f"least {4 if bidirectional else 2} buckets, and a max_distance above {max(1, one_way // 2)}."
+            )
         self.n_buckets = n_buckets
         self.max_distance = max_distance
         self.bidirectional = bidirectional
@@ -163,16 +168,17 @@ def relative_buckets(
         distance = (-distance).clamp(min=0)
 
     n_exact = n_buckets // 2
-    log_steps = (
-        (distance.clamp(min=1) / n_exact).log() / math.log(max_distance / n_exact) * (n_buckets - n_exact)
-    )
+    log_steps = (distance.clamp(min=1) / n_exact).log() / math.log(max_distance / n_exact) * (n_buckets - n_exact)
     far = (n_exact + log_steps.long()).clamp(max=n_buckets - 1)
     return bucket + torch.where(distance < n_exact, distance, far)
 
 
 def _angles(length: int, width: int, base: float) -> Float[Tensor, "{length} half"]:
-    """pos / base^(2i/width) for pos in 0 … length-1 and i in 0 … width/2-1."""
+    """pos / base^(2i/width) for pos in 0 … length-1 and i in 0 … width/2-1.
+
+    In float64: an angle of 100,000 in float32 is off by up to 0.004, and its sine with it.
+    """
     if width % 2:
         raise ValueError(f"Sines and cosines come in pairs, so the width must be even, but it is {width}.")
     exponent = torch.arange(0, width, 2, dtype=torch.float64) / width
-    return (torch.arange(length, dtype=torch.float64)[:, None] / base**exponent).float()
+    return torch.arange(length, dtype=torch.float64)[:, None] / base**exponent
