@@ -67,9 +67,7 @@ class GPTConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, but it is {getattr(self, name)}.")
         if self.positions not in POSITIONS:
-            raise ValueError(
-                f"There is no kind of positions {self.positions!r}: choose one of {', '.join(POSITIONS)}."
-            )
+            raise ValueError(f"There is no kind of positions {self.positions!r}: choose one of {', '.join(POSITIONS)}.")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is a probability below 1, but it is {self.dropout}.")
         check_head_counts(self.d_model, self.n_heads, self.kv_heads)
@@ -160,10 +158,11 @@ class GPT(nn.Module):
             return_attentions: also answer every block's attention weights.
             cache: one KVCache per block (see `new_cache`); `tokens` continue the text that they hold.
 
-        Raises ValueError for a text past the context or a token outside the vocabulary.
+        Raises ValueError for a text past the context, or a token or target outside the vocabulary.
         """
         past = cache[0].length if cache else 0
-        self._check_tokens(tokens, past)
+        self._check_length(past + tokens.shape[1])
+        self._check_vocabulary(tokens)
 
         x, bias, rotary = self._embed(tokens, past)  # (batch, time, d_model)
         attentions = []
@@ -181,7 +180,7 @@ class GPT(nn.Module):
 
         loss = None
         if targets is not None:
-            loss = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED)
+            loss = self._loss(logits, targets)
         return GPTOutput(logits, loss, attentions if return_attentions else None)
 
     def new_cache(self, batch: int, max_length: int | None = None) -> list[KVCache]:
@@ -204,9 +203,7 @@ class GPT(nn.Module):
         total = sum(p.numel() for p in self.parameters())
         if embeddings:
             return total
-        return total - sum(
-            p.numel() for m in self.modules() if isinstance(m, nn.Embedding) for p in m.parameters()
-        )
+        return total - sum(p.numel() for m in self.modules() if isinstance(m, nn.Embedding) for p in m.parameters())
 
     def _make_positions(self) -> None:
         """Create whatever the chosen kind of positions needs; tables are not saved with the weights."""
@@ -259,14 +256,24 @@ class GPT(nn.Module):
             for writer in (block.attention.output, block.feed_forward.down):
                 nn.init.normal_(writer.weight, std=0.02 / math.sqrt(2 * self.config.n_layers))
 
-    def _check_tokens(self, tokens: Tensor, past: int) -> None:
-        """Raise ValueError unless the tokens fit the context and the vocabulary."""
-        length = past + tokens.shape[1]
+    def _loss(
+        self, logits: Float[Tensor, "batch time vocab_size"], targets: Int[Tensor, "batch time"]
+    ) -> Float[Tensor, ""]:
+        """Mean cross-entropy in nats over the targets that are not IGNORED, at least in float32."""
+        self._check_vocabulary(targets.masked_fill(targets == IGNORED, 0))
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten().long(), ignore_index=IGNORED)
+
+    def _check_length(self, length: int) -> None:
+        """Raise ValueError when the text does not fit the context."""
         if length > self.config.context_length:
             raise ValueError(
                 f"The text is {length} tokens long, but this model's context is {self.config.context_length}. "
                 "Shorten the text, or build the model with a larger context_length."
             )
+
+    def _check_vocabulary(self, tokens: Tensor) -> None:
+        """Raise ValueError when a token is none of the vocabulary's."""
         # Reading the tokens' range would stall a GPU at every step; there the embedding itself reports an error.
         if tokens.device.type == "cpu" and tokens.numel() and not torch.compiler.is_compiling():
             low, high = int(tokens.min()), int(tokens.max())
