@@ -36,7 +36,10 @@ def scaled_dot_product_attention(
 
     Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.1.
     """
-    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])  # (…, query, key)
+    scaled_query = query / math.sqrt(
+        query.shape[-1]
+    )  # (…, query, d_head): smaller than the scores, so cheaper to divide
+    scores = scaled_query @ key.transpose(-2, -1)  # (…, query, key)
     if bias is not None:
         scores = scores + bias.to(scores.dtype)
     if mask is not None:
@@ -44,8 +47,9 @@ def scaled_dot_product_attention(
         scores = scores.masked_fill(~mask, -math.inf)
     weights = scores.softmax(dim=-1)
     if mask is not None:
-        # The softmax of a row of -inf is NaN. Masked places must weigh 0 in every row, so this changes no other.
-        weights = weights.masked_fill(~mask, 0.0)
+        blind = ~mask.any(dim=-1, keepdim=True)  # the softmax of a row of -inf is NaN
+        if torch.compiler.is_compiling() or blind.any():  # no pass over all the weights where no query is blind
+            weights = weights.masked_fill(blind, 0.0)
     mixing = F.dropout(weights, dropout) if dropout else weights
     return mixing @ value, weights
 
