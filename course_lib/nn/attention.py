@@ -38,7 +38,7 @@ def scaled_dot_product_attention(
     """
     scaled_query = query / math.sqrt(
         query.shape[-1]
-    )  # (…, query, d_head): smaller than the scores, so cheaper to divide
+    )  # smaller than the scores, so cheaper to divide
     scores = scaled_query @ key.transpose(-2, -1)  # (…, query, key)
     if bias is not None:
         scores = scores + bias.to(scores.dtype)
