@@ -49,8 +49,8 @@ otherwise give `solution_code="""…"""`. It runs with what the lesson's own cel
 **In the notebook**, the exercise cell is the starter, an empty line, and `check("02.3", scaled_scores)`, and carries
 the tag `exercise`. Cells it needs (imports, a helper, data; the set-up cell is always taken) carry `exercise-needs`.
 
-Then `python -m tests.exercises.write_messages 02` writes down the list of misconceptions that the tests hold you to, and
-`pytest tests/exercises/test_catalogue.py -k 02.3` checks the exercise: the solution and each alternative pass,
+Then `python -m tests.exercises.write_messages 02` writes down the list of misconceptions that the tests hold you to,
+and `pytest tests/exercises/test_catalogue.py -k 02` checks the exercises: the solution and each alternative pass,
 each misconception gets its own message, the starter is "not started", the texts are there.
 '''
 

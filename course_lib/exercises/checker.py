@@ -82,12 +82,11 @@ def solution(id: str) -> Panel:
     """The code of a right answer, and why it is right. That it was looked at is remembered."""
     try:
         exercise = find(id)
+        code = solution_source(exercise)
     except ValueError as problem:
         return Panel(f"! {str(id)[:40]}", str(problem))
     note = record.update(exercise.id, solution_seen=True)
-    return Panel(
-        f"{exercise.id} solution · {exercise.title}", f"{exercise.why} {note}".strip(), solution_source(exercise)
-    )
+    return Panel(f"{exercise.id} solution · {exercise.title}", f"{exercise.why} {note}".strip(), code)
 
 
 def progress() -> Panel:

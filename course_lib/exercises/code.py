@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
 from collections.abc import Iterator
 from types import CodeType, FunctionType
 from typing import Any
+
+_IDLE = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "COPY_FREE_VARS", "MAKE_CELL"}
 
 
 def functions_of(answer: Any) -> list[FunctionType]:
@@ -19,6 +22,11 @@ def body(code: CodeType) -> tuple[Any, ...]:
     """What the code does, without where it stands: equal for equal source anywhere."""
     constants = tuple(repr(item) for item in code.co_consts if not isinstance(item, CodeType))
     return code.co_code, constants, code.co_names, tuple(map(body, nested(code)))
+
+
+def does_nothing(function: FunctionType) -> bool:
+    """Whether the body is `...`, `pass` or a docstring, or returns a constant."""
+    return {instruction.opname for instruction in dis.get_instructions(function)} <= _IDLE
 
 
 def nested(code: CodeType) -> list[CodeType]:

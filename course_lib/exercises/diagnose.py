@@ -70,8 +70,8 @@ class Diagnosis:
 
     @property
     def constant(self) -> str:
-        """The sentence, if its numbers do not depend on the case: a factor or a shift; else nothing."""
-        return self.message if self.found_by in ("_factor", "_shift") else ""
+        """The sentence, if its numbers do not depend on the case (a factor, an axis); else nothing."""
+        return self.message if self.found_by in ("_wrong_axis", "_leak", "_factor", "_shift") else ""
 
     def is_like(self, other: Diagnosis) -> bool:
         """Whether another case went wrong in the same way."""
@@ -234,20 +234,32 @@ def _changed_input(evidence: Evidence) -> str:
     )
 
 
+def _wrong_axis(evidence: Evidence) -> str:
+    if not _rows_are_off(evidence):
+        return ""
+    got, _ = evidence.arrays
+    axes = [axis for axis in range(got.ndim - 1) if _all_one(got.sum(axis=axis))]
+    if not axes:
+        return ""
+    return f"Each row (last axis) should add up to 1. In yours the sum is 1 along axis {axes[-1]} instead."
+
+
 def _row_sums(evidence: Evidence) -> str:
-    if (arrays := evidence.arrays) is None or arrays[0].ndim == 0 or arrays[0].shape[-1] < 2:
+    if not _rows_are_off(evidence):
         return ""
-    got, expected = arrays
-    if not _all_one(expected.sum(axis=-1)) or _all_one(got.sum(axis=-1)):
-        return ""
-    other = [axis for axis in range(got.ndim - 1) if _all_one(got.sum(axis=axis))]
-    if other:
-        return f"Each row (last axis) should add up to 1. In yours the sum is 1 along axis {other[0]} instead."
-    sums = got.sum(axis=-1)
+    sums = evidence.arrays[0].sum(axis=-1)
     return f"Each row (last axis) should add up to 1. Yours add up to between {sums.min():.3g} and {sums.max():.3g}."
 
 
-def _all_one(sums: np.ndarray) -> bool:
+def _rows_are_off(evidence: Evidence) -> bool:
+    """Whether rows that should be shares of 1 are not."""
+    if (arrays := evidence.arrays) is None or arrays[0].ndim == 0 or arrays[0].shape[-1] < 2:
+        return False
+    got, expected = arrays
+    return _all_one(expected.sum(axis=-1)) and not _all_one(got.sum(axis=-1))
+
+
+def _all_one(sums: Any) -> bool:
     return bool(np.allclose(sums, 1.0, atol=1e-3))
 
 
@@ -397,6 +409,7 @@ DIAGNOSES: tuple[Callable[[Evidence], str], ...] = (
     _dtype,
     _not_finite,
     _changed_input,
+    _wrong_axis,
     _row_sums,
     _leak,
     _factor,

@@ -12,7 +12,10 @@ STATUSES = ("tried", "right")
 
 
 def location() -> Path:
-    """The file: what COURSE_PROGRESS says, or progress.json in the user's data folder."""
+    """The file: what COURSE_PROGRESS says, or progress.json in the user's data folder.
+
+    COURSE_PROGRESS set to the null device (`os.devnull`) means that nothing is recorded.
+    """
     if named := os.environ.get("COURSE_PROGRESS"):
         return Path(named)
     if sys.platform == "win32":
@@ -28,6 +31,8 @@ def load() -> tuple[dict[str, dict[str, Any]], str]:
     """What is recorded per exercise id, and a sentence if the file was damaged and has been set aside."""
     try:
         path = location()
+        if path.exists() and not path.is_file():
+            return {}, ""
         text = path.read_bytes()
     except (OSError, RuntimeError):  # no file yet, unreadable, or no home folder
         return {}, ""
@@ -75,6 +80,8 @@ def _set_aside(path: Path) -> str:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
+    if path.exists() and not path.is_file():
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:

@@ -45,7 +45,10 @@ class Result:
 
     def _repr_html_(self) -> str:
         details = _cut([line for text in self.details for line in wrapped(text)], MOST_LINES - 4)
-        return panel(self.heading, self.message, "\n".join(details), _EDGES[self.status])
+        message = (
+            textwrap.shorten(self.message, 8 * LINE, placeholder=" …") if len(self.message) > 8 * LINE else self.message
+        )
+        return panel(self.heading, message, "\n".join(details), _EDGES[self.status])
 
 
 @dataclass(frozen=True, repr=False)
@@ -73,7 +76,7 @@ def panel(heading: str, text: str = "", code: str = "", edge: str = "#888888") -
     """An HTML box with a coloured edge that inherits the theme's own colours; everything in it is escaped."""
     parts = [f"<strong>{html.escape(heading)}</strong>"]
     if text:
-        parts.append(f'<div style="margin-top:.3em">{html.escape(text)}</div>')
+        parts.append(f'<div style="margin-top:.3em;white-space:pre-line">{html.escape(text)}</div>')
     if code:
         style = "margin:.4em 0 0;background:transparent;color:inherit;white-space:pre-wrap"
         parts.append(f'<pre style="{style}">{html.escape(code)}</pre>')

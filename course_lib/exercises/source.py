@@ -28,9 +28,17 @@ def solution_source(exercise: Exercise) -> str:
     name = answer_name(exercise)
     if exercise.is_value:
         return f"{name} = {exercise.solution!r}"
-    if getattr(exercise.solution, "__name__", "") == name:
-        return textwrap.dedent(inspect.getsource(exercise.solution)).strip()
-    node = _lambda_of(exercise)
+    try:
+        if exercise.solution.__name__ == name:
+            return textwrap.dedent(inspect.getsource(exercise.solution)).strip()
+        node = _lambda_of(exercise, ast.parse(inspect.getsource(inspect.getmodule(exercise.solution))))
+    except (OSError, TypeError, AttributeError):  # built in, or made where there is no file
+        node = None
+    if node is None:
+        raise ValueError(
+            f"Exercise {exercise.id}: give the solution the starter's name, {name}, write it as a lambda in place, "
+            "or give solution_code."
+        )
     return f"def {name}({ast.unparse(node.args)}):\n    return {ast.unparse(node.body)}"
 
 
@@ -42,19 +50,12 @@ def _defined(node: ast.stmt) -> str:
     return ""
 
 
-def _lambda_of(exercise: Exercise) -> ast.Lambda:
-    """The lambda given as `solution=` in the call Exercise(id="…") of the file the solution was written in."""
-    try:
-        tree = ast.parse(inspect.getsource(inspect.getmodule(exercise.solution)))
-    except (OSError, TypeError):
-        tree = ast.Module(body=[], type_ignores=[])
+def _lambda_of(exercise: Exercise, tree: ast.Module) -> ast.Lambda | None:
+    """The lambda given as `solution=` in the call Exercise(id="…")."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             given = {keyword.arg: keyword.value for keyword in node.keywords}
             id_, solution = given.get("id"), given.get("solution")
             if isinstance(id_, ast.Constant) and id_.value == exercise.id and isinstance(solution, ast.Lambda):
                 return solution
-    raise ValueError(
-        f"Exercise {exercise.id}: give the solution the starter's name, {answer_name(exercise)}, write it as a "
-        "lambda in place, or give solution_code."
-    )
+    return None

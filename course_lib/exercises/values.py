@@ -67,11 +67,12 @@ def close(got: Any, expected: Any, tolerance: float | None = None) -> np.ndarray
         names = dtype_name(got), dtype_name(expected)
         tolerance = max(_TOLERANCE.get(name, _TOLERANCE_ELSE) for name in names)
     got, expected = to_array(got), to_array(expected)
-    if not {got.dtype.kind, expected.dtype.kind} & set("fc"):
-        return got == expected
+    kinds = {got.dtype.kind, expected.dtype.kind}
+    if not kinds & set("fc") or not kinds <= set("fciub"):
+        return np.asarray(got == expected)
     largest = np.abs(expected[np.isfinite(expected)]).max(initial=0.0)
     around_zero = tolerance * float(np.clip(largest, 0.01, 1.0))
-    return np.isclose(got, expected, rtol=tolerance, atol=around_zero, equal_nan=True)
+    return np.asarray(np.isclose(got, expected, rtol=tolerance, atol=around_zero, equal_nan=True))
 
 
 def same(got: Any, expected: Any, tolerance: float | None = None, any_array: bool = False) -> bool:
@@ -171,7 +172,7 @@ def _array_text(value: Any) -> str:
     return f"shape {array.shape}, beginning with {_nested(first[:6])}"
 
 
-def _nested(array: np.ndarray) -> str:
+def _nested(array: Any) -> str:
     return number(array) if array.ndim == 0 else "[" + ", ".join(map(_nested, array)) + "]"
 
 
