@@ -47,7 +47,7 @@ def kernel_environment() -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         yield os.environ | {
             "PYTHONPATH": os.pathsep.join(filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH", "")])),
-            "OMP_NUM_THREADS": "2",
+            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2"),
             "COURSE_PROGRESS": str(Path(folder) / "progress.json"),
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         }
