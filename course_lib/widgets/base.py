@@ -96,7 +96,7 @@ class CourseWidget(anywidget.AnyWidget):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Read the subclass's script and style as text (a path would keep every instance alive)."""
-        module = Path(getattr(sys.modules[cls.__module__], "__file__", None) or "notebook.py")
+        module = Path(getattr(sys.modules.get(cls.__module__), "__file__", None) or "notebook.py")
         script = module.with_suffix(".js")
         # ipywidgets makes a subclass of its own for each instance, which brings its traits with it.
         if "_esm" not in cls.__dict__ and script.exists():
