@@ -15,7 +15,7 @@ The exercises of lesson 02 are the list `EXERCISES` in `lesson_02.py`, in the or
         hints=("a question", "a narrower question", "nearly the answer"),
         why="Shown to whoever got it right, and by solution(): the reason, in a sentence or two.",
         starter="def scaled_scores(query, key):          # shapes\\n    ...",
-        see="Why divide by √d_head",            # the heading to read again
+        see="Why divide by √d_head",            # the heading to read again, word for word
     )
 
 **inputs** gets a `Draw` and returns the arguments as a tuple: `draw.normal(2, 5, 8)`, `.uniform`, `.integers(low,

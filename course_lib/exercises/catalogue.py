@@ -10,6 +10,10 @@ import course_lib.exercises as package
 from course_lib.exercises.exercise import Exercise
 
 
+class UnknownExercise(ValueError):
+    """There is no exercise with this id; the message names the nearest."""
+
+
 def lessons() -> list[str]:
     """The numbers of the lessons that have exercises: ["00", "01", …]."""
     names = (module.name for module in pkgutil.iter_modules(package.__path__))
@@ -22,7 +26,7 @@ def exercises_of(lesson: str) -> list[Exercise]:
 
 
 def find(id: str) -> Exercise:
-    """The exercise with this id; ValueError with the nearest id for one that does not exist."""
+    """The exercise with this id; UnknownExercise, a ValueError, for an id that does not exist."""
     known = lessons()
     lesson = str(id).split(".")[0]
     searched = [lesson] if lesson in known else known
@@ -31,4 +35,4 @@ def find(id: str) -> Exercise:
         return by_id[id]
     nearest = difflib.get_close_matches(str(id), by_id, n=1, cutoff=0.0)
     suggestion = f" The nearest is {nearest[0]!r}." if nearest else ""
-    raise ValueError(f"There is no exercise {str(id)[:40]!r}.{suggestion}")
+    raise UnknownExercise(f"There is no exercise {str(id)[:40]!r}.{suggestion}")

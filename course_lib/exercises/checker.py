@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from course_lib.exercises import record
-from course_lib.exercises.catalogue import exercises_of, find, lessons
+from course_lib.exercises.catalogue import UnknownExercise, exercises_of, find, lessons
 from course_lib.exercises.code import numbers_written
 from course_lib.exercises.diagnose import Diagnosis, called_with, diagnose, error_message, example
 from course_lib.exercises.exercise import Exercise, Misconception
@@ -46,13 +46,12 @@ def check(id: str, answer: Any) -> Result:
     """
     try:
         exercise = find(id)
-    except ValueError as problem:
-        return Result(str(id)[:40], "", "error", str(problem))
-    try:
         result = examine(exercise, answer)
+    except UnknownExercise as problem:
+        return Result(str(id)[:40], "", "error", str(problem))
     except Exception as problem:
         text = f"The checker itself failed ({type(problem).__name__}: {problem}). This is not your mistake."
-        return Result(exercise.id, exercise.title, "error", text[:300])
+        return Result(str(id)[:40], "", "error", text[:300])
     if result.status != "not started":
         note = record.update(exercise.id, status="right" if result.passed else "tried")
         result = replace(result, details=(*result.details, note)) if note else result
@@ -92,11 +91,15 @@ def solution(id: str) -> Panel:
 def progress() -> Panel:
     """A small table: for each lesson, how many exercises are right, tried and not started."""
     entries, note = record.load()
-    lines = ["lesson  right  tried  not started"]
+    rows = []
     for lesson in lessons():
         statuses = [entries.get(exercise.id, {}).get("status") for exercise in exercises_of(lesson)]
-        right, tried = statuses.count("right"), statuses.count("tried")
-        lines.append(f"{lesson:>6}  {right:5d}  {tried:5d}  {len(statuses) - right - tried:11d}")
+        rows.append((lesson, *(statuses.count(kind) for kind in ("right", "tried", None))))
+    totals = (sum(row[column] for row in rows) for column in (1, 2, 3))
+    table = [("lesson", "right", "tried", "not started"), *rows, ("all", *totals)]
+    lines = ["{:>6}  {:>5}  {:>5}  {:>11}".format(*row) for row in table]
+    if seen := sorted(id for id, entry in entries.items() if entry["solution_seen"]):
+        lines.append(f"Solutions looked at: {', '.join(seen)}")
     return Panel("Your progress", note, "\n".join(lines))
 
 
@@ -118,7 +121,7 @@ def _examine_function(exercise: Exercise, answer: Any) -> Result:
     trials: list[Trial] = []
     for case in (Case(seed) for seed in (*fixed, *fresh)):
         trials.append(Trial(case, run(exercise, answer, case), _expected(exercise, case)))
-        if is_unsolved(exercise, answer, trials[0].got):
+        if len(trials) == 1 and is_unsolved(exercise, answer, trials[0].got):
             return _result(exercise, "not started")
         if isinstance(trials[-1].got.error, OutOfTime):
             break

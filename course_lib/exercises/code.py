@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import inspect
 from collections.abc import Iterator
@@ -38,9 +39,10 @@ def numbers_written(answer: Any) -> set[float]:
     """Numbers that stand in the code of an answer, or in variables that it reads."""
     found: set[float] = set()
     for function in functions_of(answer):
-        variables = inspect.getclosurevars(function)
-        values = [*variables.globals.values(), *variables.nonlocals.values(), *_constants(function.__code__)]
-        found |= {float(value) for value in values if isinstance(value, int | float)}
+        with contextlib.suppress(ValueError):  # a variable that is not set yet
+            variables = inspect.getclosurevars(function)
+            values = [*variables.globals.values(), *variables.nonlocals.values(), *_constants(function.__code__)]
+            found |= {float(value) for value in values if isinstance(value, int | float) and abs(value) < 1e9}
     return found
 
 

@@ -52,8 +52,14 @@ class Evidence:
             got, expected = to_array(self.got), to_array(self.expected)
         except (ValueError, TypeError):
             return None
-        fits = got.shape == expected.shape and got.size > 0 and got.dtype.kind in "fiu" and expected.dtype.kind in "fiu"
+        kinds = {got.dtype.kind, expected.dtype.kind}
+        fits = got.shape == expected.shape and got.size > 0 and kinds <= set("fiub")
         return (got.astype(float), expected.astype(float)) if fits else None
+
+    @property
+    def are_truth_values(self) -> bool:
+        """Whether the expected array is a mask."""
+        return self.arrays is not None and to_array(self.expected).dtype.kind == "b"
 
 
 @dataclass(frozen=True)
@@ -253,7 +259,7 @@ def _row_sums(evidence: Evidence) -> str:
 
 def _rows_are_off(evidence: Evidence) -> bool:
     """Whether rows that should be shares of 1 are not."""
-    if (arrays := evidence.arrays) is None or arrays[0].ndim == 0 or arrays[0].shape[-1] < 2:
+    if (arrays := evidence.arrays) is None or evidence.are_truth_values or np.shape(arrays[0])[-1:] in ((), (1,)):
         return False
     got, expected = arrays
     return _all_one(expected.sum(axis=-1)) and not _all_one(got.sum(axis=-1))
@@ -272,7 +278,7 @@ def _leak(evidence: Evidence) -> str:
     inputs = case.inputs(exercise)
     names = argument_names(exercise, inputs)
     for index, value in enumerate(inputs):
-        if not is_array(value) or to_array(value).dtype.kind == "b":
+        if not is_array(value) or to_array(value).dtype.kind not in "fiu":
             continue
         for axis, size in enumerate(value.shape):
             for out in (out for out, length in enumerate(reference.shape) if length == size > 1):
@@ -323,8 +329,14 @@ def _altered(inputs: tuple[Any, ...], index: int, axis: int, item: int) -> tuple
     return (*inputs[:index], value, *inputs[index + 1 :])
 
 
+def _inverted(evidence: Evidence) -> str:
+    if not evidence.are_truth_values or not (evidence.arrays[0] != evidence.arrays[1]).all():
+        return ""
+    return "It is the exact opposite: True where False is expected, and the other way round."
+
+
 def _factor(evidence: Evidence) -> str:
-    if (arrays := evidence.arrays) is None:
+    if (arrays := evidence.arrays) is None or evidence.are_truth_values:
         return ""
     got, expected = arrays
     solid = np.isfinite(expected) & (np.abs(expected) > 1e-3 * np.abs(expected[np.isfinite(expected)]).max(initial=0.0))
@@ -399,7 +411,11 @@ def _largest_difference(evidence: Evidence) -> str:
         return f"You return {number(got)}; expected is {number(expected)}."
     at = tuple(int(index) for index in np.unravel_index(difference.argmax(), difference.shape))
     index = f"index {at[0]}" if len(at) == 1 else f"index {at}"
-    return f"The numbers differ most at {index}: yours {number(got[at])}, expected {number(expected[at])}."
+    yours, wanted = number(to_array(evidence.got)[at]), number(to_array(evidence.expected)[at])
+    if to_array(evidence.expected).dtype.kind in "iub":
+        wrong = int(np.count_nonzero(got != expected))
+        return f"{wrong} of {got.size} entries are wrong; at {index} yours is {yours}, expected {wanted}."
+    return f"The numbers differ most at {index}: yours {yours}, expected {wanted}."
 
 
 DIAGNOSES: tuple[Callable[[Evidence], str], ...] = (
@@ -412,6 +428,7 @@ DIAGNOSES: tuple[Callable[[Evidence], str], ...] = (
     _wrong_axis,
     _row_sums,
     _leak,
+    _inverted,
     _factor,
     _shift,
     _some_rows,

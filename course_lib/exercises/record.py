@@ -47,6 +47,8 @@ def update(id: str, **changes: Any) -> str:
     """Record something about one exercise; returns a sentence if that did not go smoothly, else ""."""
     entries, note = load()
     entry = entries.setdefault(id, _entry({}))
+    if "hints" in changes:
+        changes["hints"] = max(changes["hints"], entry["hints"])
     if "status" in changes:
         changes["attempts"] = entry["attempts"] + 1
         if entry["status"] == "right":

@@ -11,7 +11,7 @@ from course_lib.exercises.exercise import Exercise
 from course_lib.exercises.trial import Case
 
 SMALL_SIZES = (1, 2, 3)
-BUDGET_SECONDS = 3.0
+BUDGET_SECONDS = 10.0
 
 
 def smallest(exercise: Exercise, case: Case, keep: Set[float], still_fails: Callable[[Case], bool]) -> Case:

@@ -140,7 +140,15 @@ SHUFFLE = Exercise(
     starter="def order(n):\n    ...\n",
 )
 
-ALL = [SCALE, SOFTMAX, RUNNING_MEAN, SPLIT, NUMBER, PAIR, MODULE, SHUFFLE]
+MASK = Exercise(
+    id="99.9",
+    title="Who may look",
+    inputs=lambda draw: (draw.size(5),),
+    solution=lambda n: torch.ones(n, n).tril().bool(),
+    starter="def may_look(n):\n    ...\n",
+)
+
+ALL = [SCALE, SOFTMAX, RUNNING_MEAN, SPLIT, NUMBER, PAIR, MODULE, SHUFFLE, MASK]
 
 
 @pytest.fixture
@@ -205,6 +213,15 @@ def stub_todo(query, key):
 
 def stub_returns_ellipsis(query, key):
     return ...
+
+
+def not_for_integers(query, key):
+    return query.long().softmax(-1)
+
+
+def test_torchs_own_not_implemented_is_an_error():
+    result = examine(SCALE, not_for_integers)
+    assert result.status == "error" and "not implemented for" in result.message
 
 
 @pytest.mark.parametrize("answer", [None, ..., stub_ellipsis, stub_pass, stub_todo, stub_returns_ellipsis])
@@ -302,6 +319,9 @@ DIAGNOSES = {
     "shift": (SCALE, lambda query, key: right(query, key) - 3, "Every number is 3 too small."),
     "some rows": (SCALE, last_rows_zero, "along axis 1, wrong at index"),
     "difference": (SCALE, lambda query, key: right(query, key).sin(), "The numbers differ most at index"),
+    "inverted": (MASK, lambda n: ~MASK.solution(n), "It is the exact opposite"),
+    "mask": (MASK, lambda n: MASK.solution(n).logical_xor(torch.eye(n).bool()), "entries are wrong"),
+    "mask as numbers": (MASK, lambda n: MASK.solution(n).long(), "The dtype is int64, expected bool."),
     "one of two": (PAIR, lambda x: (x.mean(0), x.var(0)), "The second result: The numbers differ most"),
     "length": (SPLIT, lambda text: text.split()[1:], "its length should be 6"),
     "item": (SPLIT, lambda text: [*text.split()[:-1], "?"], "The first wrong item is at index"),
@@ -601,16 +621,20 @@ def test_solution_shows_code_and_reason_and_is_remembered(lesson_99, progress_fi
     shown = repr(solution("99.1"))
     assert "def scores(query, key):\n    return query @ key.mT / math.sqrt(8)" in shown and "Because." in shown
     assert json.loads(progress_file.read_text())["exercises"]["99.1"]["solution_seen"] is True
+    assert "Solutions looked at: 99.1" in repr(progress())
     assert repr(solution("99.7")).count("class Doubler") == 1
     assert "answer = 42" in repr(solution("99.5"))
 
 
 def test_progress_counts(lesson_99):
-    assert repr(progress()).splitlines()[-1].split() == ["99", "0", "0", str(len(ALL))]
+    assert [line.split() for line in repr(progress()).splitlines()[-2:]] == [
+        ["99", "0", "0", str(len(ALL))],
+        ["all", "0", "0", str(len(ALL))],
+    ]
     check("99.1", right)
     check("99.2", lambda scores: scores)
     check("99.3", None)
-    assert repr(progress()).splitlines()[-1].split() == ["99", "1", "1", str(len(ALL) - 2)]
+    assert repr(progress()).splitlines()[-1].split() == ["all", "1", "1", str(len(ALL) - 2)]
     check("99.1", lambda query, key: query)
     assert repr(progress()).splitlines()[-1].split()[1] == "1", "what was right once stays right"
 
