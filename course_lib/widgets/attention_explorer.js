@@ -54,7 +54,7 @@ export default course.widget(({ root, get, set, on, bytes, halves, live, onTheme
 
   // ---------------------------------------------------------------- one head
   const labelled = count <= 40;
-  const cell = clamp(Math.floor(340 / count), 1, 34);
+  const cell = labelled ? clamp(Math.floor(340 / count), 1, 34) : Math.max(1, 360 / count);
   const names = labelled ? 76 : 8;
   let picture;
   function paintHead() {
@@ -89,11 +89,13 @@ export default course.widget(({ root, get, set, on, bytes, halves, live, onTheme
   // ---------------------------------------------------------------- the strongest links of one query
   const mostLinks = 5;
   const links = svg("svg", { class: "explorer-links", "aria-hidden": "true" });
+  // Tokens that are single characters are set as a running text, so that a reader can still read them.
+  const running = tokens.join("").length < 1.5 * count;
   const words = tokens.map((token, i) => el("span", {
     class: "explorer-token",
     onClick: () => moveTo(i, key),
-  }, shown(token)));
-  const strip = el("div", { class: "explorer-strip" }, links, words);
+  }, running && token === " " ? " " : shown(token)));
+  const strip = el("div", { class: running ? "explorer-strip explorer-running" : "explorer-strip" }, links, words);
   const strongest = el("p", { class: "course-note" });
 
   function drawLinks() {

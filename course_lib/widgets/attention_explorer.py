@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import traitlets
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from course_lib import plots
@@ -97,17 +99,9 @@ class AttentionExplorer(CourseWidget):
         """The overview on the left, the selected head on the right."""
         layers, heads, count = self.weights.shape[:3]
         layer, head = self.matrix_of
-        figure = Figure(figsize=(8.4, 4.2), layout="constrained")
+        figure = Figure(figsize=(8.4, 4.0), layout="constrained")
         overview, focus = figure.subfigures(1, 2)
-        grid = overview.subplots(layers, heads, squeeze=False)
-        for place, axes in np.ndenumerate(grid):
-            axes.imshow(np.sqrt(self.weights[place]), cmap=plots.HEATMAP, vmin=0, vmax=1)
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set(visible=place == (layer, head), color=plots.COLORS["red"], linewidth=2)
-        for row in range(layers):
-            grid[row, 0].set_ylabel(f"layer {row}", fontsize=8)
-        for column in range(heads):
-            grid[0, column].set_title(f"head {column}", fontsize=8, fontweight="normal")
+        self._draw_overview(overview.subplots(), layer, head)
         axes = focus.subplots()
         image = axes.imshow(np.sqrt(self.weights[layer, head]), cmap=plots.HEATMAP, vmin=0, vmax=1)
         names = [plots.drawable(shortened(visible(token), 10)) for token in self.tokens]
@@ -125,6 +119,24 @@ class AttentionExplorer(CourseWidget):
             f"In layer {layer}, head {head} the largest weight is {self.weights[layer, head, query, key]:.2f}: "
             f"{self.tokens[query]!r} looking at {self.tokens[key]!r}."
         )
+
+    def _draw_overview(self, axes: Axes, layer: int, head: int) -> None:
+        """All thumbnails as one image, with a frame around the selected one."""
+        layers, heads, _, side = self.shape
+        gap = max(1, side // 12)
+        pitch = side + gap
+        atlas = np.frombuffer(self.atlas, np.uint8).reshape(layers, heads, side, side)
+        spaced = np.pad(atlas / 255, [(0, 0), (0, 0), (0, gap), (0, gap)], constant_values=np.nan)
+        mosaic = spaced.transpose(0, 2, 1, 3).reshape(layers * pitch, heads * pitch)
+        axes.imshow(mosaic, cmap=plots.HEATMAP, vmin=0, vmax=1)
+        corner = (head * pitch - 0.5 - gap / 2, layer * pitch - 0.5 - gap / 2)
+        frame = Rectangle(corner, pitch, pitch, fill=False, color=plots.COLORS["red"], linewidth=2, clip_on=False)
+        axes.add_patch(frame)
+        axes.set_xticks([(number + 0.5) * side + number * gap for number in range(heads)], range(heads))
+        axes.set_yticks([(number + 0.5) * side + number * gap for number in range(layers)], range(layers))
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        axes.set(xlabel="head", ylabel="layer")
 
     def to_html(self, path: str | Path) -> Path:
         """Write one HTML file that shows this explorer anywhere, with no outside reference; the file's path.
@@ -147,11 +159,11 @@ def checked_weights(attentions: Sequence[Any], tokens: Sequence[str]) -> NDArray
     """The weights as one (layers, heads, query, key) array, or a ValueError that says what does not fit."""
     if len(attentions) == 0:
         raise ValueError("There are no attention weights: did you ask the model for return_attentions=True?")
-    layers = [one_text(plots.to_numpy(layer), number) for number, layer in enumerate(attentions)]
+    layers = [one_text(plots.to_numpy(layer).astype(np.float32), number) for number, layer in enumerate(attentions)]
     shapes = {layer.shape for layer in layers}
     if len(shapes) > 1:
         raise ValueError(f"All layers must have the same shape, but there are {sorted(shapes)}.")
-    weights = np.stack(layers).astype(np.float32)
+    weights = np.stack(layers)
     queries, keys = weights.shape[2:]
     if queries != keys or keys != len(tokens):
         raise ValueError(f"The weights are for {queries} queries and {keys} keys, but there are {len(tokens)} tokens.")
@@ -168,7 +180,7 @@ def checked_weights(attentions: Sequence[Any], tokens: Sequence[str]) -> NDArray
     return weights
 
 
-def one_text(layer: NDArray[np.float64], number: int) -> NDArray[np.float64]:
+def one_text(layer: NDArray[np.float32], number: int) -> NDArray[np.float32]:
     """(heads, query, key) from that or from (1, heads, query, key)."""
     if layer.ndim == 4 and layer.shape[0] != 1:
         raise ValueError(

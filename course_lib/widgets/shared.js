@@ -274,16 +274,22 @@ const course = (() => {
   // A copy, because the bytes may start anywhere in their buffer and numbers must start at a multiple of four.
   const asFloats = (value) => new Float32Array(asBytes(value).slice().buffer);
 
+  // Every one of the 65,536 float16 numbers, worked out when the first is asked for.
+  let everyHalf = null;
+  function half(word) {
+    const sign = word & 0x8000 ? -1 : 1;
+    const exponent = (word >> 10) & 31;
+    const fraction = word & 1023;
+    if (exponent === 31) return fraction ? NaN : sign * Infinity;
+    if (exponent === 0) return sign * fraction * 2 ** -24;
+    return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  }
   function asHalves(value) {
+    everyHalf ??= Float32Array.from({ length: 65536 }, (_, word) => half(word));
     const words = new Uint16Array(asBytes(value).slice().buffer);
-    return Float32Array.from(words, (word) => {
-      const sign = word & 0x8000 ? -1 : 1;
-      const exponent = (word >> 10) & 31;
-      const fraction = word & 1023;
-      if (exponent === 31) return fraction ? NaN : sign * Infinity;
-      if (exponent === 0) return sign * fraction * 2 ** -24;
-      return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-    });
+    const numbers = new Float32Array(words.length);
+    for (let i = 0; i < words.length; i += 1) numbers[i] = everyHalf[words[i]];
+    return numbers;
   }
 
   // ---------------------------------------------------------------- one view of one widget
