@@ -16,6 +16,7 @@ error: nothing in it needs more than Python 3.6.
 
 import argparse
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -33,13 +34,7 @@ INPUTS = (*REQUIREMENTS, "constraints.txt", "pyproject.toml", "setup.py")
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
 COMMANDS = {
     "setup": None,
-    "lab": [
-        "-m", "jupyterlab",
-        "--LabApp.news_url=None",  # nothing is fetched from elsewhere: no news, no update check, no extension catalogue
-        "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
-        "--LabApp.extension_manager=readonly",
-        FIRST_LESSON,
-    ],
+    "lab": ["-m", "jupyterlab", "--LabApp.extension_manager=readonly", FIRST_LESSON],
     "test": ["-m", "pytest"],
     "test-fast": ["-m", "pytest", "-m", "not notebooks and not browser and not slow"],
     "notebooks": ["-m", "course_lib.cli", "notebooks"],
@@ -55,6 +50,9 @@ ANNOUNCED = {
     "address": "Writing the address of the repository into badges and set-up cells.",
 }
 UNFINISHED = "unfinished"
+LAB_SETTINGS = {  # JupyterLab asks nobody else for anything: no news, no check for updates
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}
+}
 IS_WINDOWS = os.name == "nt"
 
 
@@ -107,6 +105,7 @@ def set_up(root):
         print("Bringing .venv up to date with the requirement files.", flush=True)
     write_now(stamp, UNFINISHED)
     install(root, python_of(environment))
+    write_now(environment / "share/jupyter/lab/settings/overrides.json", json.dumps(LAB_SETTINGS, indent=1))
     write_now(stamp, wanted)
     return python_of(environment)
 
@@ -254,6 +253,7 @@ def explain(output):
 
 def write_now(path, text):
     """Write a small file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".new")
     with open(str(beside), "w") as file:
         file.write(text)
