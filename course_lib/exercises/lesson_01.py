@@ -103,7 +103,7 @@ RNN_STEP = Exercise(
         ),
         Misconception(
             lambda x, h, W, U, b: torch.tanh(x @ W.T + h @ U.T),
-            "The bias b is missing.",
+            "The bias b is missing: with x and h at zero, the new state must be tanh(b).",
         ),
         Misconception(
             lambda x, h, W, U, b: h + torch.tanh(x @ W.T + h @ U.T + b),
@@ -266,12 +266,9 @@ ADDITIVE_WEIGHTS = Exercise(
         ),
         Misconception(
             lambda s, H, W, U, v: (torch.tanh(H @ U.T) @ v).softmax(dim=-1),
-            "The state s plays no part, so the decoder looks at the same place for every word it writes.",
-        ),
-        Misconception(
-            lambda s, H, W, U, v: ((torch.tanh(s @ W.T)[:, None, :] + torch.tanh(H @ U.T)) @ v).softmax(dim=-1),
-            "You took two tanhs and added them. Then the state adds the same number to every score, and the softmax "
-            "cancels it. Add first, one tanh around the sum.",
+            "The state s has no say: the decoder looks at the same place for every word it writes. Either s is "
+            "missing, or it went through a tanh of its own; then it adds the same number to every score of a "
+            "sentence, and the softmax cancels that. One tanh, around the sum.",
         ),
         Misconception(
             lambda s, H, W, U, v: torch.tanh(((s @ W.T)[:, None, :] + H @ U.T) @ v).softmax(dim=-1),
