@@ -36,9 +36,7 @@ def scaled_dot_product_attention(
 
     Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.1.
     """
-    scaled_query = query / math.sqrt(
-        query.shape[-1]
-    )  # smaller than the scores, so cheaper to divide
+    scaled_query = query / math.sqrt(query.shape[-1])  # smaller than the scores, so cheaper to divide
     scores = scaled_query @ key.transpose(-2, -1)  # (…, query, key)
     if bias is not None:
         scores = scores + bias.to(scores.dtype)

@@ -113,6 +113,14 @@ class TestScaledDotProductAttention:
         assert_close(scaled_dot_product_attention(query, key, value, bias=bias)[0], expected)
         assert_close(fused_attention(query, key, value, bias=bias), expected)
 
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+    def test_a_bias_of_another_dtype_serves_too(self, dtype):
+        query, key, value = (draw(3, 4, seed=seed) for seed in range(3))
+        bias, mask = draw(3, 3, seed=3, dtype=dtype), causal_mask(3)
+        expected = F.scaled_dot_product_attention(query, key, value, bias.float().masked_fill(~mask, -math.inf))
+        assert_close(scaled_dot_product_attention(query, key, value, mask, bias=bias)[0], expected)
+        assert_close(fused_attention(query, key, value, mask, bias=bias), expected)
+
     def test_huge_scores_do_not_overflow(self):
         query, key, value = (1e4 * draw(3, 4, seed=seed) for seed in range(3))
         output, weights = scaled_dot_product_attention(query, key, value)
