@@ -153,7 +153,7 @@ def run_lesson(path: Path, check: bool = False, fresh: bool = False) -> Run:
     refresh(notebook, path.name, read_address())
     normalise(before, lesson)
     failure = []
-    seconds = peak = 0
+    seconds, peak = 0.0, 0
     try:
         seconds, peak = execute(notebook)
     except CellExecutionError as error:

@@ -12,11 +12,11 @@ def start(lesson: str, seed: int = 0) -> None:
     """
     if not (len(lesson) == 2 and lesson.isdigit()):
         raise ValueError(f'a lesson is named by its two digits, such as start("02"); got {lesson!r}')
-    seed_everything(seed)
-    _choose_threads()
     from course_lib import plots
 
     plots.style()
+    _choose_threads()
+    seed_everything(seed)  # last: what is imported for the first time may draw random numbers
     print(f"Lesson {lesson} is ready. Random numbers are seeded, so your numbers should match the text.")
 
 

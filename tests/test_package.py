@@ -66,3 +66,20 @@ def test_the_wheel_carries_scripts_styles_fonts_and_data(tmp_path: Path) -> None
 
 def _files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_shapes_are_checked_while_the_tests_run() -> None:
+    """A tensor of the wrong shape or type fails at the call that passed it; a whole number is a fine float."""
+    import jaxtyping
+    import torch
+
+    from course_lib.nn.attention import scaled_dot_product_attention
+    from course_lib.nn.positions import sinusoidal_encoding
+
+    query, key = torch.ones(2, 3, 4), torch.ones(2, 5, 4)
+    scaled_dot_product_attention(query, key, key)
+    with pytest.raises(jaxtyping.TypeCheckError):
+        scaled_dot_product_attention(query, key, torch.ones(2, 6, 4))
+    with pytest.raises(jaxtyping.TypeCheckError):
+        scaled_dot_product_attention(query, key, key.long())
+    sinusoidal_encoding(4, 8, base=10_000)
