@@ -17,7 +17,8 @@ from fontTools.ttLib import TTCollection, TTFont
 from course_lib.plots.fonts import SUBSET, SUBSET_FAMILY
 
 SOURCE = Path("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc")
-DATA = Path(__file__).parents[2] / "data"
+ROOT = Path(__file__).parents[2]
+READ = ("data", "course_lib", "notebooks")  # the folders that bring the Chinese that is drawn
 # What the lessons say in Chinese outside the data: their examples, and words for tokens, models and grammar.
 LESSON_TEXT = (
     "我爱学习编程你好世界中文英语词句字模型注意力机器翻译今天气很的是在了不有和人这大为上个国他她它们到说时要就"
@@ -34,11 +35,11 @@ def chinese_in(text: str) -> set[str]:
     return {char for char in text if 0x2E80 <= ord(char) <= 0x9FFF or 0xFF00 <= ord(char) <= 0xFFEF}
 
 
-def characters(data: Path = DATA) -> set[str]:
-    """All Chinese characters of the bundled data and of the lessons."""
+def characters(root: Path = ROOT) -> set[str]:
+    """All Chinese characters of the bundled data, of the library and of the lessons."""
     found = set(LESSON_TEXT + PUNCTUATION)
-    for path in sorted(data.rglob("*")):
-        if path.suffix in {".txt", ".json", ".jsonl", ".csv", ".md"}:
+    for path in sorted(path for folder in READ for path in (root / folder).rglob("*")):
+        if path.suffix in {".txt", ".json", ".jsonl", ".csv", ".md", ".py", ".ipynb"}:
             found |= chinese_in(path.read_text("utf-8"))
         elif path.suffix == ".gz":
             found |= chinese_in(gzip.decompress(path.read_bytes()).decode("utf-8", errors="ignore"))
