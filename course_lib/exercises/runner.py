@@ -37,7 +37,7 @@ class Called:
 
 
 def call(function: Callable[..., Any], inputs: tuple[Any, ...], seed: int, seconds: float) -> Called:
-    """Call the function on a copy of the inputs, with every random number generator set to `seed`.
+    """Call the function on a copy of the inputs, with the random number generators (of the CPU) set to `seed`.
 
     What it prints is caught, warnings are silenced, and the generators are put back as they were, so that
     checking an answer does not change what later cells draw.
@@ -90,7 +90,7 @@ def _seeded(seed: int) -> Iterator[None]:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     if torch:
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reset the accelerators' generators too
     try:
         yield
     finally:
