@@ -24,7 +24,7 @@ PARTS = {
     "recap": r"^#+ .*\brecap",
     "common mistakes": r"^#+ .*\bcommon mistakes",
     "where to read on": r"^#+ .*\bread(?:ing)? on|^#+ .*\bfurther reading",
-    "the next lesson": r"^#+ .*\bnext\b|\*\*next\b|\bnext lesson\b",
+    "the next lesson": r"^#+ .*\bnext\b|^\W*next\b|\bnext lesson\b",
     "a bug hunt": r"\bhunt\b|\bin the wild\b",
 }
 BANNED_WORDS = re.compile(r"\b(?:simply|obviously|trivially|needless to say|as we all know)\b", re.IGNORECASE)
