@@ -66,10 +66,7 @@ def time_limit(seconds: float) -> Iterator[None]:
         yield
         return
 
-    def ring(*_: object) -> None:
-        raise OutOfTime
-
-    before = signal.signal(signal.SIGALRM, ring)
+    before = signal.signal(signal.SIGALRM, _out_of_time)
     remaining, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 0.2)
     try:
         try:
@@ -80,6 +77,10 @@ def time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
         if remaining:
             signal.setitimer(signal.ITIMER_REAL, remaining, interval)
+
+
+def _out_of_time(*_: object) -> None:
+    raise OutOfTime
 
 
 @contextlib.contextmanager
