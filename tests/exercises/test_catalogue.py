@@ -107,3 +107,9 @@ def test_misconceptions_are_those_that_were_written_down(lesson):
 
 def test_no_list_without_its_lesson():
     assert sorted(path.stem for path in list_of("00").parent.glob("*.txt")) == lessons()
+
+
+def test_part_one_has_enough_exercises():
+    part_one = [exercise for exercise in EXERCISES if exercise.lesson <= "05"]
+    assert len(part_one) >= 26
+    assert sum(len(exercise.misconceptions) for exercise in part_one) >= 90
