@@ -230,7 +230,8 @@ class GPT(nn.Module):
             case "learned":
                 x = x + self.positions(time, past)
             case "sinusoidal":
-                x = x + self.sinusoids[past : past + time].to(x.dtype)
+                # Sines have size 1. Token vectors start at 0.02, and would drown without √d_model (Vaswani, 3.4).
+                x = x * math.sqrt(self.config.d_model) + self.sinusoids[past : past + time].to(x.dtype)
             case "rotary":
                 rotary = RotaryTables(self.rotary_cos, self.rotary_sin).slice(past, time)
             case "alibi":

@@ -209,6 +209,20 @@ class TestPositions:
         among = among / among.sum(dim=-1, keepdim=True)
         assert torch.allclose(among, alone, atol=1e-5) == (positions in ("rotary", "alibi", "relative"))
 
+    @torch.no_grad()
+    def test_sines_do_not_drown_the_tokens(self):
+        model, tokens = (
+            GPT(GPTConfig(VOCAB, 10, d_model=16, n_heads=4, n_layers=1, positions="sinusoidal")),
+            draw_tokens(1, 6),
+        )
+        streams = []
+        model.blocks[0].register_forward_pre_hook(lambda block, inputs: streams.append(inputs[0]))
+        model(tokens)
+        table = torch.tensor(
+            [[(math.cos if i % 2 else math.sin)(t / 10_000 ** (i // 2 * 2 / 16)) for i in range(16)] for t in range(6)]
+        )
+        assert_close(streams[0][0], 4 * model.token_embedding.weight[tokens[0]] + table)
+
     @pytest.mark.parametrize("positions", POSITIONS)
     def test_tables_are_not_saved(self, positions):
         model = small(positions=positions)
