@@ -1,6 +1,7 @@
 """Strings in, token ids out: corpora, the tiny world, tokenizers. Knows no models."""
 
 from course_lib.text.corpora import Corpus, load_corpus
+from course_lib.text.tasks import load_task
 from course_lib.text.tokenizers import CharTokenizer
 
-__all__ = ["CharTokenizer", "Corpus", "load_corpus"]
+__all__ = ["CharTokenizer", "Corpus", "load_corpus", "load_task"]

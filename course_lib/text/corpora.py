@@ -2,7 +2,7 @@
 
 import difflib
 import sysconfig
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +69,8 @@ def _unknown(name: str) -> str:
 
 def _tiny_world() -> Corpus:
     stories = {
-        split: [row["text"] for row in read_jsonl(bundled_file(f"tiny_world/stories/{split}.jsonl"))] for split in SPLITS
+        split: [row["text"] for row in read_jsonl(bundled_file(f"tiny_world/stories/{split}.jsonl"))]
+        for split in SPLITS
     }
     description = "Stories from a small simulated world whose probabilities are known exactly."
     return Corpus("tiny_world", description, **stories, floor=Floor(stories))

@@ -60,9 +60,9 @@ class CharTokenizer:
         except KeyError as error:
             character = error.args[0]
             raise ValueError(
-                f"The character {character!r} (U+{ord(character):04X}) at position {text.index(character)} is not among "
-                f"the {self.vocab_size - 1} characters that this tokenizer knows: train it on texts that hold it, or "
-                f"take it out of the text."
+                f"The character {character!r} (U+{ord(character):04X}) at position {text.index(character)} is not "
+                f"among the {self.vocab_size - 1} characters that this tokenizer knows: train it on texts that hold "
+                f"it, or take it out of the text."
             ) from None
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -86,5 +86,5 @@ class CharTokenizer:
         except ValueError as error:
             raise ValueError(f"{path} is not a saved tokenizer: it holds no valid JSON ({error}).") from None
         if not isinstance(content, dict) or content.get("type") != "CharTokenizer":
-            raise ValueError(f"{path} is not a saved CharTokenizer: its \"type\" is not \"CharTokenizer\".")
+            raise ValueError(f'{path} is not a saved CharTokenizer: its "type" is not "CharTokenizer".')
         return cls(content["characters"])

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from course_lib.text.files import write_atomically
 from course_lib.text.tiny_world.narrator import Story, tell_story
+from course_lib.text.tiny_world.tasks import story_tasks, translation
 from course_lib.text.tiny_world.telling import Sampler
 
 SIZES = {"train": 20_000, "validation": 1_000, "test": 1_000}
-SEED = 20_17
+SEED = 2017
 COMMAND = "python -m course_lib.text.tiny_world"
 
 
@@ -36,10 +37,16 @@ def _new_stories(rng: random.Random, size: int, told: set[str]) -> Iterable[Stor
 def make_files() -> dict[str, bytes]:
     """Every file of `data/tiny_world`, by its name below `data`."""
     stories = make_stories()
-    files = {}
-    for split, told in stories.items():
-        files[f"tiny_world/stories/{split}.jsonl"] = _jsonl({"text": story.text} for story in told)
-    return files
+    tables = {
+        "stories": {split: [{"text": story.text} for story in told] for split, told in stories.items()},
+        **story_tasks(stories, SEED + 10),
+        "translation": translation(SEED + 11),
+    }
+    return {
+        f"tiny_world/{table}/{split}.jsonl": _jsonl(rows)
+        for table, splits in tables.items()
+        for split, rows in splits.items()
+    }
 
 
 def write_files(folder: Path) -> dict[str, bytes]:
@@ -66,4 +73,4 @@ def _entry(content: bytes) -> dict[str, str | int]:
 
 
 def _jsonl(rows: Iterable[dict]) -> bytes:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    return "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows).encode()

@@ -45,9 +45,11 @@ def next_character_probabilities(prefix: str, lexicon: Lexicon = LEXICON) -> dic
 class Tokenizer(Protocol):
     """What `Floor.per_token` asks of a tokenizer."""
 
-    def encode(self, text: str) -> list[int]: ...
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text, without a token for its end."""
 
-    def decode(self, ids: list[int]) -> str: ...
+    def decode(self, ids: list[int]) -> str:
+        """The text of some ids."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ class Floor:
         the figure is a lower bound of the floor, and exact again for tokenizers that cut by character.
         """
         nats, tokens = 0.0, 0
-        for story, scores in zip(self.stories[split] if split in self.stories else [], self._nats(split), strict=True):
+        scored = self._nats(split)
+        for story, scores in zip(self.stories[split], scored, strict=True):
             ids = tokenizer.encode(story)
             if context_length is None or context_length > len(ids):
                 nats, tokens = nats + scores.sum(), tokens + len(ids) + 1

@@ -34,13 +34,14 @@ class Menu:
     """The options of one decision."""
 
     def __init__(self, options: Iterable[Option | tuple]):
-        self.options = tuple(Option(*option) for option in options)
-        self.reach = list(itertools.accumulate(option.weight for option in self.options))
+        self.options = tuple(option if isinstance(option, Option) else Option(*option) for option in options)
+        self.reach = list(itertools.accumulate([option.weight for option in self.options]))
         self._without: dict[Any, Menu] = {}
         self._spelled: dict[int, list[float]] = {}
 
     @property
     def total(self) -> int:
+        """The weights of all options, added up."""
         return self.reach[-1]
 
     def without(self, *values: Any) -> "Menu":
@@ -76,9 +77,11 @@ class Teller(Protocol):
 
     text: str
 
-    def say(self, text: str) -> None: ...
+    def say(self, text: str) -> None:
+        """Go on with `text`, which is certain at this point."""
 
-    def choose(self, menu: Menu) -> Any: ...
+    def choose(self, menu: Menu) -> Any:
+        """Go on with the text of one of the options; the value of that option."""
 
 
 class Sampler:
@@ -89,9 +92,11 @@ class Sampler:
         self._rng = rng
 
     def say(self, text: str) -> None:
+        """Add what is certain."""
         self.text += text
 
     def choose(self, menu: Menu) -> Any:
+        """Add an option drawn at random."""
         option = menu.options[bisect.bisect(menu.reach, self._rng.random() * menu.total)]
         self.text += option.text
         return option.value
@@ -127,6 +132,7 @@ class Reader:
         self._whole = whole
 
     def say(self, text: str) -> None:
+        """Compare the story with what is certain to stand there."""
         position = len(self.text)
         if not self._story.startswith(text, position):
             self._stop([Option(text, 1)])
@@ -134,6 +140,7 @@ class Reader:
         self.log_probabilities += [0.0] * len(text)
 
     def choose(self, menu: Menu) -> Any:
+        """See in the story which option was taken."""
         position = len(self.text)
         for index, option in enumerate(menu.options):
             if self._story.startswith(option.text, position):

@@ -7,12 +7,14 @@ from typing import NamedTuple
 from course_lib.text.tiny_world.telling import Menu, Option
 
 NUMBERS = (
-    "no one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
-).split()
+    "no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
+)  # fmt: skip
 
 
 class Pronouns(NamedTuple):
+    """How a story speaks of somebody without a name."""
+
     subject: str
     object: str
     possessive: str
@@ -28,9 +30,11 @@ class Place(NamedTuple):
     name: str
     preposition: str
     spots: tuple[str, ...]
+    indoors: bool = False
 
     @property
     def where(self) -> str:
+        """The place with its preposition: "in the garden"."""
         return f"{self.preposition} the {self.name}"
 
 
@@ -42,6 +46,7 @@ class Countable(NamedTuple):
     eaten: bool
 
     def counted(self, number: int) -> str:
+        """So many of them, in words: "one apple", "no apples"."""
         return f"{NUMBERS[number]} {self.one if number == 1 else self.many}"
 
 
@@ -69,12 +74,15 @@ class Thing:
 
     @property
     def full(self) -> str:
+        """The noun with its adjective: "red kite"."""
         return f"{self.adjective} {self.noun}"
 
     def lies_at(self, place: Place, spot: str, lost: bool = False) -> None:
+        """Nobody holds it any longer: it lies at a spot, perhaps without anybody knowing."""
         self.holder, self.place, self.spot, self.lost = None, place, spot, lost
 
     def goes_to(self, holder: "Person") -> None:
+        """Somebody holds it now."""
         self.holder, self.place, self.spot, self.lost = holder, None, "", False
 
 
@@ -102,7 +110,7 @@ GIRLS = ("Mia", "Anna", "Lily", "Zoe", "Emma", "Ruby", "Nora", "Lucy", "Ivy", "C
 BOYS = ("Tom", "Ben", "Max", "Sam", "Leo", "Jack", "Finn", "Noah", "Oscar", "Hugo", "Adam", "Paul")
 
 COLOURS = ("red", "blue", "green", "yellow", "orange", "purple", "pink", "white", "black", "brown", "golden", "silver")
-QUALITIES = ("little", "old", "new", "shiny", "pretty", "wooden", "tiny", "heavy")
+QUALITIES = ("little", "old", "new", "big", "pretty", "tiny", "strange", "lovely")
 
 THINGS = (
     "kite", "ball", "book", "hat", "doll", "drum", "lamp", "key", "cup", "bell", "scarf", "basket", "ring", "flute",
@@ -113,20 +121,20 @@ THINGS = (
 PLACES = (
     Place("garden", "in", ("under the apple tree", "behind the shed", "next to the pond", "among the roses")),
     Place("park", "at", ("under the bench", "next to the fountain", "behind the swings")),
-    Place("kitchen", "in", ("under the table", "in the cupboard", "next to the stove")),
-    Place("bedroom", "in", ("under the bed", "behind the curtain", "on the pillow")),
-    Place("library", "in", ("under the desk", "next to the globe", "between two dictionaries")),
+    Place("kitchen", "in", ("under the table", "in the cupboard", "next to the stove"), True),
+    Place("bedroom", "in", ("under the bed", "behind the curtain", "on the pillow"), True),
+    Place("library", "in", ("under the desk", "next to the globe", "between two dictionaries"), True),
     Place("beach", "at", ("in the sand", "behind the big rock", "next to the rowing boat")),
     Place("forest", "in", ("under the oak", "by the stream", "inside a hollow log")),
     Place("market", "at", ("under the cheese stall", "behind the barrels", "next to the fishmonger")),
     Place("farm", "at", ("in the barn", "behind the tractor", "next to the hen house")),
     Place("school", "at", ("in the classroom", "behind the piano", "next to the blackboard")),
-    Place("museum", "in", ("next to the dinosaur", "behind the statue", "below a painting of a queen")),
+    Place("museum", "in", ("next to the dinosaur", "behind the statue", "below a painting of a queen"), True),
     Place("station", "at", ("under the clock", "on the platform", "next to the ticket office")),
-    Place("attic", "in", ("in the dusty chest", "behind the rocking horse", "among the cobwebs")),
+    Place("attic", "in", ("in the dusty chest", "behind the rocking horse", "among the cobwebs"), True),
     Place("river", "at", ("under the bridge", "behind the willow", "in the tall grass")),
     Place("zoo", "at", ("next to the monkeys", "in front of the lion house", "behind the snack bar")),
-    Place("bakery", "in", ("on the counter", "behind the flour sacks", "next to the oven")),
+    Place("bakery", "in", ("on the counter", "behind the flour sacks", "next to the oven"), True),
 )
 
 COUNTABLES = (
@@ -194,7 +202,7 @@ _WORRIED = (
     "{her} father was late",
     "the goldfish did not move",
 )
-_TIRED = ("{she} had walked for hours", "{she} had not slept well", "{she} had helped to carry wood")
+_BORED = ("there was nothing to do", "the speech took so long", "{she} had read all {her} comics")
 
 FEELINGS = (
     Feeling("was happy because ", "Why was {name} happy?", True, _GLAD),
@@ -206,11 +214,12 @@ FEELINGS = (
     Feeling("was sad because ", "Why was {name} sad?", False, _SAD),
     Feeling("cried because ", "Why did {name} cry?", False, _SAD),
     Feeling("was angry because ", "Why was {name} angry?", False, _ANGRY),
+    Feeling("stamped {his} foot because ", "Why did {name} stamp {his} foot?", False, _ANGRY),
     Feeling("was scared because ", "Why was {name} scared?", False, _SCARED),
+    Feeling("trembled because ", "Why did {name} tremble?", False, _SCARED),
     Feeling("was worried because ", "Why was {name} worried?", False, _WORRIED),
-    Feeling("was tired because ", "Why was {name} tired?", False, _TIRED),
+    Feeling("was bored because ", "Why was {name} bored?", False, _BORED),
 )
-
 BETTER = Feeling("felt better because ", "Why did {name} feel better?", True, ())
 
 COMFORTS = (
@@ -224,31 +233,38 @@ COMFORTS = (
 WEATHER = ("sunny", "rainy", "windy", "cold", "warm", "cloudy", "snowy", "foggy", "bright", "quiet")
 HOURS = ("morning", "afternoon", "evening", "day")
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-AFTERS = ("school", "breakfast", "lunch", "a nap", "the concert", "the match")
+AFTERS = ("school", "breakfast", "lunch", "a short nap", "the concert", "the match", "the holidays")
 
 SONGS = ("the moon", "a brave mouse", "ten green bottles", "the wide sea", "a king without a crown", "sleepy sheep")
 PICTURES = ("a dragon", "an elephant", "a pirate ship", "a rainbow", "a rocket", "two giraffes", "the mountains")
 DISGUISES = ("a pirate", "a lion", "a doctor", "an astronaut", "a wizard", "a penguin", "a train driver")
 PASTIMES = (
+    "whistled a tune", "lay down and dreamed", "danced like a bear", "listened to the wind",
+    "drank a glass of lemonade", "wrote a postcard to an uncle", "tasted some bread and honey", "stood on one leg",
+)  # fmt: skip
+OUTSIDE = (
     "counted the clouds", "jumped over the puddles", "built a tower of pebbles", "chased a butterfly",
-    "fed the ducks", "watched a snail", "tasted some bread and honey", "whistled a tune", "lay down and dreamed",
-    "climbed a ladder", "danced like a bear", "practised cartwheels", "listened to the wind", "rolled down a hill",
-    "drank a glass of lemonade", "swept up the dry leaves", "wrote a postcard to an uncle",
+    "fed the ducks", "watched a snail", "climbed a ladder", "practised cartwheels", "swept up the dry leaves",
+)  # fmt: skip
+INSIDE = (
+    "looked out of the window", "dusted a shelf", "washed {his} hands", "slept in an armchair", "lit a small fire",
 )  # fmt: skip
 REMARKS = (
     "What a lovely day!", "I am hungry.", "Look, a squirrel!", "I can hear music.", "Listen, an owl!",
     "Let us be quiet.", "My shoes are wet.", "I want to be a sailor.", "Spring is my favourite season.",
 )  # fmt: skip
-GAMES = ("hide and seek", "chess", "cards", "football", "tag", "a guessing game", "leapfrog", "blind man's buff")
+GAMES = ("chess", "cards", "football", "tag", "a guessing game", "leapfrog", "shop", "dominoes")
+RELATIONS = ("{his} friend ", "{his} cousin ", "{his} neighbour ", "little ")
 SNACKS = ("a sandwich", "a pancake", "some popcorn", "a bowl of soup", "a big melon", "some hot toast")
 HAPPENINGS = (
-    "It began to rain.", "It stopped raining.", "A cool wind blew.", "The sun came out.", "A bird sang.",
-    "A church bell rang.", "Somewhere a baby cried.", "Snow fell softly.", "A plane flew by.",
+    "A cool wind blew.", "A bird sang.", "A church bell rang.", "Somewhere a baby cried.", "A plane flew by.",
 )  # fmt: skip
+RAIN_BEGINS, RAIN_ENDS = "It began to rain.", "It stopped raining."
 CLOSINGS = (
-    "It had been a long day.", "It was time for dinner.", "At last everything was quiet.",
-    "Nobody was in a hurry.", "What an adventure!", "The stars came out.",
+    "It had been a long day.", "It was time for dinner.", "At last everything was quiet.", "Nobody was in a hurry.",
+    "What an adventure!", "It was a day to remember.",
 )  # fmt: skip
+CONNECTIVES = (("Then ", 5), ("Later, ", 3), ("Soon ", 3), ("After that, ", 3), ("The next day, ", 1))
 
 
 @dataclass(frozen=True)
@@ -263,19 +279,21 @@ class Lexicon:
     places: tuple[Place, ...] = PLACES
     countables: tuple[Countable, ...] = COUNTABLES
     feelings: tuple[Feeling, ...] = FEELINGS
-    openings: tuple[str, ...] = ("weather", "day", "after", "once", "plain")
+    openings: tuple[str, ...] = ("weather", "it_was", "day", "after", "once", "plain")
     acts: tuple[str, ...] = (
-        "meet", "find", "put", "give", "show", "pick_up", "look_for", "go", "count", "share_out", "feel", "comfort",
-        "play_alone",
+        "play_alone", "wish", "meet", "find", "put", "give", "show", "pick_up", "look_for", "go", "count", "share_out",
+        "feel", "comfort",
     )  # fmt: skip
-    joint_acts: tuple[str, ...] = ("go_together", "swap", "play_together")
+    joint_acts: tuple[str, ...] = ("play_together", "go_together", "race", "hide", "swap")
     questions: tuple[str, ...] = (
         "where_thing", "who_has", "where_person", "how_many", "why", "who_found", "where_found", "colour", "day",
+        "wanted", "who_won", "where_hid",
     )  # fmt: skip
     happenings: bool = True
-    fewest_sentences: int = 3
+    most_things: int = 2
+    fewest_sentences: int = 4
     most_sentences: int = 6
-    longest_body: int = 210
+    longest_body: int = 170
     """No sentence begins after this many characters."""
 
     @cached_property
@@ -295,6 +313,7 @@ class Lexicon:
 
     @cached_property
     def things(self) -> Menu:
+        """Things by their noun."""
         return evenly(self.nouns)
 
     @cached_property
@@ -309,6 +328,7 @@ class Lexicon:
 
     @cached_property
     def many(self) -> Menu:
+        """What can be counted, in the plural."""
         return Menu((kind.many, 1, kind) for kind in self.countables)
 
 
