@@ -1,0 +1,145 @@
+"""The stepper's page: the same numbers as Python, edited by mouse and keyboard, with no kernel behind it."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from course_lib.widgets.attention_stepper import AttentionStepper
+
+pytestmark = pytest.mark.browser
+
+TOKENS = ["Mia", "<img src=x onerror=alert(1)>", "it"]
+QUERY, KEY = [[1, 0], [0, 1], [-1, 2]], [[2, 1], [0, 1], [1, 1]]
+VALUE = [[0, 10], [10, 0], [0, 0]]
+
+MODEL = """
+import widget from "/widget.js";
+const state = await (await fetch("/state.json")).json();
+const listeners = {};
+window.state = state;
+const model = {
+  get: (name) => state[name],
+  set: (name, value) => { state[name] = value; (listeners[`change:${name}`] ?? []).forEach((listener) => listener()); },
+  save_changes() {},
+  on: (name, listener) => (listeners[name] ??= []).push(listener),
+  off() {},
+};
+window.model = model;
+widget.render({ model, el: document.body });
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if executable is None:
+        pytest.skip("needs Chromium")
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def shown(chromium):
+    """A function that shows a stepper and returns the page; script errors and alerts fail the test."""
+    troubles, pages = [], []
+
+    def show(stepper):
+        names = ("tokens", "query", "key", "value", "allowed", "divide_by", "softmax_over", "accessible_name")
+        state = json.dumps({name: getattr(stepper, name) for name in names})
+        start = f'<!doctype html><meta charset="utf-8"><style>{stepper._css}</style><body>'
+        files = {
+            "/": (start + '<script type="module" src="/go.js"></script>', "text/html"),
+            "/go.js": (MODEL, "text/javascript"),
+            "/widget.js": (stepper._esm, "text/javascript"),
+            "/state.json": (state, "application/json"),
+            "/favicon.ico": ("", "image/x-icon"),
+        }
+        page = chromium.new_page(viewport={"width": 1000, "height": 600})
+        pages.append(page)
+        page.set_default_timeout(8_000)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("dialog", lambda dialog: (troubles.append(dialog.message), dialog.dismiss()))
+
+        def answer(route):
+            body, kind = files[route.request.url.removeprefix("http://widget.test")]
+            route.fulfill(body=body, content_type=kind)
+
+        page.route("**/*", answer)
+        page.goto("http://widget.test/")
+        page.wait_for_selector(".stepper-said")
+        return page
+
+    yield show
+    for page in pages:
+        page.close()
+    assert not troubles
+
+
+def numbers(page, step):
+    """A step's table as the page shows it, without the column of sums."""
+    rows = page.locator(f"table[data-step={step}] tbody tr")
+    texts = [rows.nth(i).locator("td:not(.stepper-sum)").all_text_contents() for i in range(rows.count())]
+    return [[float(text.replace("−", "-").replace("∞", "inf")) for text in row] for row in texts]
+
+
+@pytest.mark.parametrize("softmax_over", ["keys", "queries"])
+@pytest.mark.parametrize("divide_by", ["√d_head", "1", "d_head"])
+def test_the_page_and_python_agree(shown, divide_by, softmax_over):
+    mask = torch.tensor([[False, False, False], [True, True, False], [True, True, True]])
+    stepper = AttentionStepper(QUERY, KEY, VALUE, TOKENS, mask, divide_by, softmax_over)
+    page = shown(stepper)
+    for step, expected in stepper.steps().items():
+        torch.testing.assert_close(torch.tensor(numbers(page, step)), expected, atol=0.006, rtol=0)
+
+
+def test_an_edited_number_changes_every_step_and_reaches_python(shown):
+    page = shown(AttentionStepper(QUERY, KEY, VALUE, TOKENS))
+    field = page.get_by_label("query, it, 0")
+    field.fill("5")
+    field.press("Enter")
+    assert page.evaluate("state.query[2]") == [5, 2]
+    assert numbers(page, "scores")[2] == [12, 2, 7]
+    page.get_by_text("start again").click()
+    assert page.evaluate("state.query[2]") == [-1, 2]
+    assert field.input_value() == "-1"
+
+
+def test_the_arithmetic_is_written_out(shown):
+    page = shown(AttentionStepper(QUERY, KEY, VALUE, ["Mia", "kite", "it"], divide_by="1"))
+    said = page.locator(".stepper-said")
+    assert said.text_content() == "Weight it → kite: e^2 / (e^0 + e^2 + e^1) = 7.39 / 11.11 = 0.67"
+    page.locator("table[data-step=scores] tbody td").nth(7).click()
+    assert said.text_content() == "Score it → kite: q·k = (−1)·0 + 2·1 = 2.00"
+    page.locator("table[data-step=output] tbody td").nth(4).click()
+    assert said.text_content() == "Output of it, feature 0: 0.09·0 + 0.67·10 + 0.24·0 = 6.65"
+
+
+def test_the_keyboard_walks_through_the_steps_and_turns_the_mask(shown):
+    page = shown(AttentionStepper(QUERY, KEY, VALUE, TOKENS))
+    page.locator("table[data-step=weights] tbody td").nth(0).focus()
+    page.keyboard.press("ArrowLeft")  # into the mask, at its right edge
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press(" ")
+    assert page.evaluate("state.allowed[1]") == [True, True, False]
+    assert numbers(page, "weights")[1][2] == 0
+    assert page.evaluate("document.activeElement.closest('table').dataset.step") == "masked"
+    assert page.locator(".course-live").text_content().startswith("Mask ")
+
+
+def test_rows_that_do_not_add_to_one_are_called_out(shown):
+    page = shown(AttentionStepper(QUERY, KEY, VALUE, ["Mia", "kite", "it"]))
+    assert page.locator(".stepper-warning").is_hidden()
+    page.locator("select").nth(2).select_option("queries")
+    assert "do not add to 1" in page.locator(".stepper-warning").text_content()
+    assert page.locator(".stepper-wrong").count() >= 2
+
+
+def test_a_hostile_token_is_text(shown):
+    page = shown(AttentionStepper(QUERY, KEY, VALUE, TOKENS))
+    assert page.locator("img").count() == 0
+    assert page.locator("table[data-step=weights] th").nth(1).text_content().startswith("<img")
