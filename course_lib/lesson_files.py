@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from course_lib.text.files import write_atomically
+from course_lib.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"

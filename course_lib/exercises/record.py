@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from course_lib.files import write_atomically
+
 STATUSES = ("tried", "right")
 
 
@@ -84,13 +86,4 @@ def _set_aside(path: Path) -> str:
 def _write(path: Path, content: dict[str, Any]) -> None:
     if path.exists() and not path.is_file():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        with open(beside, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_atomically(path, json.dumps(content, indent=1).encode())

@@ -8,12 +8,13 @@ Run it again when the bundled data or a lesson brings new Chinese characters; sa
 from __future__ import annotations
 
 import gzip
-import os
+import io
 from pathlib import Path
 
 from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTCollection, TTFont
 
+from course_lib.files import write_atomically
 from course_lib.plots.fonts import SUBSET, SUBSET_FAMILY
 
 SOURCE = Path("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc")
@@ -76,13 +77,9 @@ def make(target: Path = SUBSET) -> None:
     cff.topDictIndex[0].FullName = cff.topDictIndex[0].FamilyName = SUBSET_FAMILY
     font.recalcTimestamp = False
     font["head"].modified = font["head"].created = FIXED_TIME
-    target.parent.mkdir(exist_ok=True)
-    beside = target.with_suffix(".partial")
-    with beside.open("wb") as file:
-        font.save(file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, target)
+    content = io.BytesIO()
+    font.save(content)
+    write_atomically(target, content.getvalue())
 
 
 if __name__ == "__main__":

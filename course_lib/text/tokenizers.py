@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
-from course_lib.text.files import write_atomically
+from course_lib.files import write_atomically
 
 
 class CharTokenizer:

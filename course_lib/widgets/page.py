@@ -6,11 +6,11 @@ import base64
 import hashlib
 import html
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from course_lib.files import write_atomically
 from course_lib.plots import png_bundle, style
 from course_lib.widgets.base import HERE, CourseWidget
 
@@ -60,12 +60,7 @@ def write_page(path: Path, widget: CourseWidget, state: Mapping[str, Any], binar
         state=json_for_html({"values": dict(state), "binary": encoded}),
         script=script,
     )
-    beside = path.with_name(path.name + ".partial")
-    with beside.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(page)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    write_atomically(path, page.encode())
     return path
 
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable
 from pathlib import Path
 
-from course_lib.text.files import write_atomically
+from course_lib.files import write_atomically
 from course_lib.text.tiny_world.narrator import Story, tell_story
 from course_lib.text.tiny_world.tasks import story_tasks, translation
 from course_lib.text.tiny_world.telling import Sampler
