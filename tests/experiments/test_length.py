@@ -1,0 +1,108 @@
+import math
+
+import pytest
+import torch
+
+from course_lib.experiments import length as experiment
+from course_lib.models.gpt import GPT
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(scope="module")
+def texts():
+    return experiment.make_texts(200, 120, generator())
+
+
+def test_every_question_mark_is_followed_by_the_title(texts):
+    title = texts.tokens[:, 1]
+    text, place = (texts.tokens[:, :-1] == experiment.ASK).nonzero(as_tuple=True)
+    assert len(text) > 500
+    assert (texts.tokens[text, place + 1] == title[text]).all()
+    assert (texts.kind[text, place + 1] == experiment.FAR).all()
+    assert (texts.tokens[:, 1] >= experiment.FIRST_TITLE).all()
+
+
+def test_letters_follow_the_table_except_for_the_noise(texts):
+    table = experiment.letter_table()
+    right = total = 0
+    for row, kind in zip(texts.tokens.tolist(), texts.kind.tolist(), strict=True):
+        letters = []
+        for token, what in zip(row, kind, strict=True):
+            if not experiment.FIRST_LETTER <= token < experiment.FIRST_TITLE:
+                continue
+            letter = token - experiment.FIRST_LETTER
+            if what == experiment.NEAR:
+                right += letter == table[letters[-1], letters[-2]]
+                total += 1
+            letters.append(letter)
+    expected = 1 - experiment.NOISE + experiment.NOISE / experiment.N_LETTERS
+    assert right / total == pytest.approx(expected, abs=4 * math.sqrt(0.14 / total))
+
+
+def test_the_floor_is_the_loss_of_a_model_that_knows_the_table():
+    """An oracle that gives each letter its true chance reaches the floor, within the noise of a large sample."""
+    by_chance = experiment.NOISE / experiment.N_LETTERS
+    expected, other = 1 - experiment.NOISE + by_chance, by_chance
+    hits = torch.rand(200_000, generator=generator()) < expected
+    loss = -torch.where(hits, math.log(expected), math.log(other)).mean().item() - math.log(1 - experiment.ASK_CHANCE)
+    assert experiment.floor(experiment.NEAR) == pytest.approx(loss, abs=0.01)
+    assert experiment.floor(experiment.FAR) == 0
+
+
+def test_a_model_that_guesses_evenly_is_above_the_floor_by_a_known_amount(texts):
+    class Even(torch.nn.Module):
+        def forward(self, tokens):
+            return type("Output", (), {"logits": torch.zeros(*tokens.shape, experiment.VOCAB_SIZE)})
+
+    excess = experiment.loss_above_floor(Even(), texts, experiment.NEAR, stretch=40)
+    expected = math.log(experiment.VOCAB_SIZE) - experiment.floor(experiment.NEAR)
+    torch.testing.assert_close(excess, torch.full((3,), expected))
+
+
+def test_the_same_seed_trains_the_same_model_and_leaves_unreached_rows_alone():
+    one, same = (experiment.train("learned", seed=1, steps=3) for _ in range(2))
+    torch.manual_seed(1)
+    fresh = experiment.KINDS["learned"]()
+    for parameter, other in zip(one.parameters(), same.parameters(), strict=True):
+        assert torch.equal(parameter, other)
+    rows, before = one.positions.embedding.weight, fresh.positions.embedding.weight
+    assert torch.equal(rows[experiment.TRAIN_LENGTH :], before[experiment.TRAIN_LENGTH :])
+    assert (rows[: experiment.TRAIN_LENGTH] != before[: experiment.TRAIN_LENGTH]).any(dim=1).all()
+
+
+def test_short_training_reaches_every_bucket_of_one_relative_bias_and_not_of_the_other():
+    reached = {}
+    for kind in ("relative", "relative, far buckets"):
+        bias = experiment.KINDS[kind]().positions
+        bias.embedding.weight.data.copy_(torch.arange(bias.n_buckets)[:, None].expand(-1, 4).float())
+        used = bias(experiment.TRAIN_LENGTH)[0] / 10
+        reached[kind] = used.max().item() == bias.n_buckets - 1
+    assert reached == {"relative": True, "relative, far buckets": False}
+
+
+@pytest.mark.parametrize("kind", list(experiment.KINDS))
+def test_every_kind_reads_the_test_length(kind):
+    model = experiment.KINDS[kind]()
+    assert isinstance(model, GPT)
+    tokens = experiment.make_texts(1, experiment.TEST_LENGTH, generator()).tokens[:, :-1]
+    assert torch.isfinite(model(tokens).logits).all()
+
+
+def test_the_committed_results_are_those_of_the_lesson():
+    results = experiment.load_results()
+    assert set(results["excess"]) == set(experiment.KINDS)
+    stretches = experiment.TEST_LENGTH // experiment.STRETCH
+    for curves in results["excess"].values():
+        for runs in curves.values():
+            assert len(runs) == len(results["seeds"]) >= 3
+            assert all(len(run) == stretches for run in runs)
+
+
+def test_results_are_written_whole(tmp_path):
+    path = tmp_path / "length.json"
+    experiment.save_results({"excess": {}}, path)
+    assert experiment.load_results(path) == {"excess": {}}
+    assert list(tmp_path.iterdir()) == [path]
