@@ -10,7 +10,14 @@ from torch import Tensor, nn
 
 from course_lib.nn.attention import check_head_counts
 from course_lib.nn.kv_cache import KVCache
-from course_lib.nn.layers import TransformerBlock, make_norm
+from course_lib.nn.layers import (
+    ACTIVATIONS,
+    NORM_POSITIONS,
+    NORMS,
+    TransformerBlock,
+    check_choice,
+    make_norm,
+)
 from course_lib.nn.positions import (
     LearnedPositions,
     RelativeBias,
@@ -66,8 +73,10 @@ class GPTConfig:
         for name in ("vocab_size", "context_length", "d_model", "n_layers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, but it is {getattr(self, name)}.")
-        if self.positions not in POSITIONS:
-            raise ValueError(f"There is no kind of positions {self.positions!r}: choose one of {', '.join(POSITIONS)}.")
+        check_choice("kind of positions", self.positions, POSITIONS)
+        check_choice("norm", self.norm, NORMS)
+        check_choice("norm position", self.norm_position, NORM_POSITIONS)
+        check_choice("activation", self.activation, ACTIVATIONS)
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is a probability below 1, but it is {self.dropout}.")
         check_head_counts(self.d_model, self.n_heads, self.kv_heads)

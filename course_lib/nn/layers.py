@@ -1,6 +1,6 @@
 """What surrounds attention: norms, the feed-forward network, and the block that joins them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import torch
 import torch.nn.functional as F
@@ -50,14 +50,20 @@ class RMSNorm(nn.Module):
         return x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + self.eps) * self.weight
 
 
+NORMS = ("layernorm", "rmsnorm")
+NORM_POSITIONS = ("pre", "post", "none")
+
+
+def check_choice(what: str, choice: str, choices: Collection[str]) -> None:
+    """Raise ValueError unless `choice` is one of `choices`; `what` names the setting in the message."""
+    if choice not in choices:
+        raise ValueError(f"There is no {what} {choice!r}: choose one of {', '.join(map(repr, choices))}.")
+
+
 def make_norm(kind: str, d_model: int, *, eps: float = 1e-5, bias: bool = True) -> nn.Module:
     """The norm named `kind`: "layernorm" or "rmsnorm" (which has no bias); ValueError for another name."""
-    match kind:
-        case "layernorm":
-            return LayerNorm(d_model, eps=eps, bias=bias)
-        case "rmsnorm":
-            return RMSNorm(d_model, eps=eps)
-    raise ValueError(f"There is no norm {kind!r}: choose 'layernorm' or 'rmsnorm'.")
+    check_choice("norm", kind, NORMS)
+    return LayerNorm(d_model, eps=eps, bias=bias) if kind == "layernorm" else RMSNorm(d_model, eps=eps)
 
 
 ACTIVATIONS = {
@@ -97,8 +103,7 @@ class FeedForward(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"There is no activation {activation!r}: choose one of {', '.join(ACTIVATIONS)}.")
+        check_choice("activation", activation, ACTIVATIONS)
         if d_ff is None:
             d_ff = -(-8 * d_model // 3 // 8) * 8 if activation == "swiglu" else 4 * d_model
         self.activation = ACTIVATIONS[activation]
@@ -146,8 +151,7 @@ class TransformerBlock(nn.Module):
         cross_attention: bool = False,
     ):
         super().__init__()
-        if norm_position not in ("pre", "post", "none"):
-            raise ValueError(f"There is no norm position {norm_position!r}: choose 'pre', 'post' or 'none'.")
+        check_choice("norm position", norm_position, NORM_POSITIONS)
         self.norm_position = norm_position
 
         def new_norm() -> nn.Module:

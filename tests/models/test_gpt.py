@@ -384,7 +384,7 @@ class TestBadInput:
             ({"n_kv_heads": 8}, r"n_heads=4 .*n_kv_heads=8"),
             ({"n_heads": 16, "positions": "rotary"}, r"must be even.*16 / 16 = 1"),
             ({"d_model": 15, "n_heads": 3, "positions": "sinusoidal"}, r"must be even, but it is 15"),
-            ({"positions": "rotory"}, r"'rotory': choose one of learned, sinusoidal, rotary"),
+            ({"positions": "rotory"}, r"'rotory': choose one of 'learned', 'sinusoidal', 'rotary'"),
             ({"norm": "batchnorm"}, r"no norm 'batchnorm'"),
             ({"norm_position": "both"}, r"no norm position 'both'"),
             ({"activation": "tanh"}, r"no activation 'tanh'"),

@@ -109,7 +109,7 @@ class TestNorms:
     def test_names(self):
         assert make_norm("layernorm", 4, bias=False).bias is None
         assert isinstance(make_norm("rmsnorm", 4, eps=0.1), RMSNorm)
-        with pytest.raises(ValueError, match=r"no norm 'batchnorm': choose 'layernorm' or 'rmsnorm'"):
+        with pytest.raises(ValueError, match=r"no norm 'batchnorm': choose one of 'layernorm', 'rmsnorm'"):
             make_norm("batchnorm", 4)
 
 
@@ -184,7 +184,7 @@ class TestFeedForward:
 
     def test_an_unknown_activation(self):
         with pytest.raises(
-            ValueError, match=r"no activation 'tanh': choose one of relu, gelu, gelu_tanh, relu2, swiglu"
+            ValueError, match=r"no activation 'tanh': choose one of 'relu', 'gelu', 'gelu_tanh', 'relu2', 'swiglu'"
         ):
             FeedForward(8, activation="tanh")
 
@@ -326,7 +326,7 @@ class TestTransformerBlock:
         assert torch.equal(block(x).output, block(x).output)
 
     def test_unknown_names(self):
-        with pytest.raises(ValueError, match=r"no norm position 'middle': choose 'pre', 'post' or 'none'"):
+        with pytest.raises(ValueError, match=r"no norm position 'middle': choose one of 'pre', 'post', 'none'"):
             TransformerBlock(8, 2, norm_position="middle")
         with pytest.raises(ValueError, match=r"no norm 'instance'"):
             TransformerBlock(8, 2, norm="instance")
