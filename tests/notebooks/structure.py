@@ -198,6 +198,9 @@ def _is_text(output: Any) -> bool:
 
 def executed(lesson: Lesson) -> Iterator[str]:
     """Every code cell ran, once, in order, with nothing wrong in what it left."""
+    for cell in lesson.notebook.cells:
+        if not cell.source.strip():
+            yield f"cell {cell.id} is empty"
     counts = [cell.execution_count for cell in lesson.code]
     if counts != list(range(1, len(counts) + 1)):
         yield "the cells were not executed in order from top to bottom: run `make notebooks`"

@@ -201,6 +201,7 @@ SPOILT = [
     (structure.executed, _fail, "ValueError: no"),
     (structure.executed, _write_to_stderr, "writes to stderr: a warning"),
     (structure.executed, _skip_execution, "not executed in order"),
+    (structure.executed, _replace("print(20)", ""), "is empty"),
     (structure.executed, _name_a_path, "an absolute path"),
     (structure.layout_of_the_file, _random_id, "not as `make notebooks` writes it"),
     (structure.layout_of_the_file, _widget_state, "widget state"),
