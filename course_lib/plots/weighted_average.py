@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from course_lib.plots.charts import heatmap, line_with_spread, to_numpy
 from course_lib.plots.fonts import drawable
-from course_lib.plots.theme import COLORS, GREY
+from course_lib.plots.theme import BACKGROUND, COLORS, GREY
 
 
 def lookups(path: Any, hard: Any, soft: Any, ends: tuple[str, str], *, y_name: str) -> Figure:
@@ -40,26 +40,26 @@ def arrows(query: Any, keys: Any, query_name: str, key_names: Sequence[str]) -> 
     The dashed line holds all keys with score 0: those at a right angle to the query.
     """
     query, keys = to_numpy(query), to_numpy(keys)
-    reach = 1.25 * max(np.abs(keys).max(), np.abs(query).max())
-    figure, axes = plt.subplots(figsize=(4.6, 4.2))
+    reach = 1.75 * max(np.abs(keys).max(), np.abs(query).max())
+    figure, axes = plt.subplots(figsize=(5.2, 4.4))
     across = np.array([-query[1], query[0]]) / np.linalg.norm(query) * 2 * reach
     axes.plot([-across[0], across[0]], [-across[1], across[1]], color=GREY, linestyle="--", linewidth=1)
-    _arrow(axes, query, COLORS["red"], f"query: {query_name}", reach)
+    axes.annotate("score 0", 0.42 * -across, (6, 0), textcoords="offset points", color=GREY)
+    _arrow(axes, query, COLORS["red"], f"query: {query_name}")
     for key, name in zip(keys, key_names, strict=True):
-        _arrow(axes, key, COLORS["blue"], f"{name}: {query @ key:g}".replace("-", "−"), reach)
-    axes.set(
-        xlim=(-reach, reach), ylim=(-reach, reach), xlabel="first feature", ylabel="second feature", aspect="equal"
-    )
+        _arrow(axes, key, COLORS["blue"], f"{name}: {query @ key:.1f}".replace("-", "−"))
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    axes.set(xlabel="first feature", ylabel="second feature")
     axes.grid(True)
     return figure
 
 
-def _arrow(axes: Axes, tip: np.ndarray, color: str, text: str, reach: float) -> None:
+def _arrow(axes: Axes, tip: np.ndarray, color: str, text: str) -> None:
+    """An arrow from the origin, with its text above the tip, or below it where the arrow points down."""
     axes.annotate("", tip, (0, 0), arrowprops={"arrowstyle": "-|>", "color": color, "linewidth": 2})
-    beyond = tip + 0.07 * reach * tip / np.linalg.norm(tip)
-    side = "left" if tip[0] > 0.2 * reach else ("right" if tip[0] < -0.2 * reach else "center")
-    vertical = "bottom" if tip[1] > 0.2 * reach else ("top" if tip[1] < -0.2 * reach else "center")
-    axes.text(*beyond, drawable(text), color=color, ha=side, va=vertical, fontweight="bold")
+    away, side = (7, "bottom") if tip[1] > 0 else (-7, "top")
+    axes.annotate(drawable(text), tip, (0, away), textcoords="offset points", color=color, fontweight="bold",
+                  ha="center", va=side, bbox={"facecolor": BACKGROUND, "edgecolor": "none", "pad": 1})  # fmt: skip
 
 
 def triangle(values: Any, outputs: Any, names: Sequence[str], axis_names: tuple[str, str]) -> Figure:
@@ -94,12 +94,12 @@ def score_spreads(scores: Mapping[int, Any]) -> Figure:
     Args:
         scores: d_head → (samples,) dot products.
     """
-    figure, panels = plt.subplots(1, 2, figsize=(8.0, 3.0), sharey=True)
+    figure, panels = plt.subplots(1, 2, figsize=(8.0, 3.0))
     for (width, raw), color in zip(scores.items(), COLORS.values(), strict=False):
         for axes, values, reach in zip(panels, (to_numpy(raw), to_numpy(raw) / np.sqrt(width)), (40, 5), strict=True):
-            heights, edges = np.histogram(values, bins=81, range=(-reach, reach), density=True)
-            axes.plot((edges[1:] + edges[:-1]) / 2, heights / heights.max(), color=color, label=f"d_head {width}")
-    panels[0].set(xlabel="score q·k", ylabel="how often (highest = 1)", title="as they come")
+            heights, edges = np.histogram(values, bins=41, range=(-reach, reach), density=True)
+            axes.plot((edges[1:] + edges[:-1]) / 2, heights, color=color, label=f"d_head {width}")
+    panels[0].set(xlabel="score q·k", ylabel="density", title="as they come")
     panels[1].set(xlabel="score q·k / √d_head", title="divided by √d_head")
     panels[0].legend(loc="upper left")
     return figure

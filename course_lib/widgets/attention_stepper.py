@@ -106,8 +106,8 @@ class AttentionStepper(CourseWidget):
         )
 
     def _in_words(self, steps: dict[str, Tensor]) -> str:
-        """The arithmetic of one weight, the largest of the last query, in four lines."""
-        query, key = len(self.tokens) - 1, int(steps["weights"][-1].argmax())
+        """The arithmetic of one weight, the one with the largest open score, in four lines."""
+        query, key = divmod(int(steps["masked"].argmax()), len(self.tokens))
         score, scaled, weight = (float(steps[step][query, key]) for step in ("scores", "scaled", "weights"))
         return (
             f"“{self.tokens[query]}” looks at “{self.tokens[key]}”:\nscore q·k = {score:.2f}\n"
