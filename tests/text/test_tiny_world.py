@@ -46,7 +46,7 @@ SUB_WORLDS = {
             Place("garden", "in", ("under the tree",)),
             Place("park", "at", ("under the bench",)),
         ),
-        acts=("meet", "find", "give"),
+        acts=("meet", "find"),
         joint_acts=("race",),
         questions=("where_thing", "who_won"),
         most_things=1,
@@ -82,7 +82,7 @@ def test_probabilities_of_a_sub_world_add_to_one(sub_world):
 
 def test_reading_agrees_with_listing(sub_world):
     lexicon, stories = sub_world
-    for story, log in list(stories.items())[:: max(1, len(stories) // 300)]:
+    for story, log in list(stories.items())[:: max(1, len(stories) // 100)]:
         assert log_probability(story, lexicon) == pytest.approx(log, abs=1e-9)
 
 
@@ -105,9 +105,9 @@ def test_character_probabilities_agree_with_brute_force(sub_world):
 
 @functools.cache
 def sub_sample(lexicon):
-    """How often each story came up among two thousand."""
+    """How often each story came up among a thousand."""
     rng = random.Random(3)
-    return collections.Counter(tell_story(Sampler(rng), lexicon).text for _ in range(2_000))
+    return collections.Counter(tell_story(Sampler(rng), lexicon).text for _ in range(1_000))
 
 
 def test_sampling_agrees_with_listing(sub_world):
@@ -122,7 +122,7 @@ def test_sampling_agrees_with_listing(sub_world):
     counts.append((size - sum(drawn[story] for story in common), size * rest))
     squared = sum((seen - expected) ** 2 / expected for seen, expected in counts)
     freedom = len(counts) - 1
-    assert freedom >= 10
+    assert freedom >= 8
     assert abs(squared - freedom) < 4 * math.sqrt(2 * freedom)
 
 
@@ -163,14 +163,14 @@ def test_next_characters_add_to_one(seed, share):
 
 def test_what_the_state_decides_is_certain():
     """Only a model that follows the world reaches the floor: the answer has probability 1."""
-    stories = [tell_story(Sampler(random.Random(seed))).text for seed in range(200)]
+    stories = [tell_story(Sampler(random.Random(seed))).text for seed in range(60)]
     checked = 0
     for story in stories:
         mark = story.find("?", story.index("\n"))
         end = story.find("\n", mark) if "\n" in story[mark:] else len(story)
         assert not char_log_probabilities(story)[mark + 2 : end].any(), story[mark:end]
         checked += end - mark
-    assert checked > 2000
+    assert checked > 1000
 
 
 @pytest.mark.parametrize("change", ["answer", "typo", "cut", "longer", "empty", "end"])
