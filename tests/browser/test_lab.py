@@ -7,7 +7,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from course_lib.lesson_files import ROOT
 from course_lib.setup_cell import read_address, setup_cell
-from tests.browser.conftest import LabPage, errors_of
+from tools.lab_in_browser import LabPage, errors_of
 from tools.setup_environment import FIRST_LESSON
 
 pytestmark = pytest.mark.browser

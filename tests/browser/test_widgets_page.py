@@ -4,7 +4,6 @@ import base64
 import importlib
 import json
 import re
-import shutil
 import sys
 import textwrap
 
@@ -46,18 +45,6 @@ const model = {
 window.counts = () => Object.values(listeners).map((list) => list.length);
 window.undo = widget.render({ model, el: document.body.appendChild(document.createElement("div")) });
 """
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("needs Chromium")
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 @pytest.fixture

@@ -1,0 +1,203 @@
+"""A real Chromium on a real JupyterLab with a real kernel, all on this machine.
+
+The tests in tests/browser are built on this. By hand, it takes pictures of a lesson as a learner sees it:
+
+    python -m tools.lab_in_browser 02 pictures/          run all of lesson 02, one picture for each screenful
+"""
+
+import argparse
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from course_lib.execution import kernel_environment
+from course_lib.lesson_files import NOTEBOOKS, find_lessons
+from tools.setup_environment import COMMANDS, FIRST_LESSON
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+LOCAL = re.compile(r"(?:https?|wss?)://(?:127\.0\.0\.1|localhost)[:/]|data:|blob:|about:")
+
+
+@dataclass
+class LabPage:
+    """A notebook that is open in JupyterLab.
+
+    Attributes:
+        page: Playwright's page.
+        path: the copy of the notebook that JupyterLab has open and saves.
+        troubles: script errors, console errors, and requests to another host, as they happened.
+    """
+
+    page: Any
+    path: Path
+    troubles: list[str] = field(default_factory=list)
+
+    def run_all(self, timeout: float = 180.0) -> Any:
+        """Choose Run › Run All Cells in the menu, wait for the last cell, and return the notebook as it was saved."""
+        self.page.get_by_role("menuitem", name="Run", exact=True).click()
+        self.page.get_by_text("Run All Cells", exact=True).click()
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            time.sleep(0.5)
+            notebook = self.saved()
+            counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code" and cell.source]
+            failed = [cell for cell in notebook.cells if errors_of(cell)]
+            idle = self.page.locator("#jp-main-statusbar").get_by_text("| Idle").count() == 1
+            if failed or (None not in counts and idle):
+                return self.saved()
+        raise TimeoutError(f"{self.path.name} was not done after {timeout:.0f} s; the cells ran so far: {counts}")
+
+    def saved(self) -> Any:
+        """Save with the keyboard, and read the file."""
+        self.page.keyboard.press("Control+s")
+        time.sleep(0.5)
+        return nbformat.read(self.path, as_version=4)
+
+
+def errors_of(cell: Any) -> list[str]:
+    """The errors in a cell's outputs."""
+    outputs = cell.get("outputs", [])
+    return [f"{output.ename}: {output.evalue}" for output in outputs if output.output_type == "error"]
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """The Chromium of this machine, without a window. Raises FileNotFoundError where there is none."""
+    from playwright.sync_api import sync_playwright
+
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if executable is None:
+        raise FileNotFoundError(f"there is no Chromium on this machine; looked for {', '.join(BROWSERS)}")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=executable, args=QUIET)
+        try:
+            yield running
+        finally:
+            running.close()
+
+
+@contextmanager
+def lab_server(folder: Path) -> Iterator[tuple[str, Path]]:
+    """JupyterLab as `make lab` starts it, with settings of its own, on a copy of the lessons in `folder`.
+
+    Gives the address, with %s for the notebook, and the folder that holds the notebooks.
+    """
+    notebooks = folder / "notebooks"
+    shutil.copytree(NOTEBOOKS, notebooks, ignore=shutil.ignore_patterns(".*"))
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    token = secrets.token_hex(8)
+    options = [option for option in COMMANDS["lab"] if option != FIRST_LESSON]
+    options += ["--no-browser", f"--ServerApp.root_dir={folder}", "--ServerApp.ip=127.0.0.1"]
+    options += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--ServerApp.allow_root=True"]
+    options += [f"--IdentityProvider.token={token}"]
+    with kernel_environment() as environment:
+        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+            environment[name] = str(folder / name.lower())
+        for name in ("SETTINGS", "WORKSPACES"):
+            environment[f"JUPYTERLAB_{name}_DIR"] = str(folder / name.lower())
+        with (folder / "server.log").open("wb") as log:
+            server = subprocess.Popen([sys.executable, *options], cwd=folder, env=environment, stdout=log, stderr=log)
+        try:
+            _wait_for(f"http://127.0.0.1:{port}/api", server, folder / "server.log")
+            yield f"http://127.0.0.1:{port}/lab/tree/notebooks/%s?reset&token={token}", notebooks
+        finally:
+            server.terminate()
+            try:
+                server.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+def _wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
+    for _ in range(240):
+        assert server.poll() is None, log.read_text(errors="replace")[-3000:]
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.25)
+    raise TimeoutError(f"JupyterLab did not answer:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+def open_notebook(browser: Any, address: str, path: Path, cells: list[Any] | None = None, **options: Any) -> LabPage:
+    """Open the notebook at `path` without its outputs, or one made from `cells`, and wait until its kernel is idle.
+
+    `options` go to the browser's context: `viewport`, `color_scheme`, ….
+    """
+    notebook = nbformat.v4.new_notebook(cells=cells) if cells is not None else nbformat.read(path, as_version=4)
+    notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    nbformat.write(notebook, path)
+
+    context = browser.new_context(**{"viewport": {"width": 1366, "height": 768}} | options)
+    opened = LabPage(context.new_page(), path)
+    _watch(opened)
+    opened.page.goto(address % path.name)
+    opened.page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=90_000)
+    opened.page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for(timeout=90_000)
+    return opened
+
+
+def _watch(opened: LabPage) -> None:
+    """Note every script error, console error, and request that leaves the machine."""
+    page, troubles = opened.page, opened.troubles
+    page.on("pageerror", lambda error: troubles.append(f"script error: {error}"))
+    page.on("console", lambda message: message.type == "error" and troubles.append(f"console: {message.text}"))
+    page.on("websocket", lambda socket: LOCAL.match(socket.url) or troubles.append(f"socket to {socket.url}"))
+    page.context.on("request", lambda request: LOCAL.match(request.url) or troubles.append(f"request to {request.url}"))
+
+
+def take_pictures(lesson: Path, into: Path, height: int = 1200) -> list[str]:
+    """Run a lesson and save one picture for each screenful as 001.png, 002.png, …; what went wrong on the way."""
+    into.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser, lab_server(Path(folder)) as (address, copies):
+        viewport = {"width": 1366, "height": height}
+        opened = open_notebook(browser, address, copies / lesson.name, viewport=viewport)
+        notebook = opened.run_all()
+        page = opened.page
+        page.keyboard.press("Control+b")  # the side bar makes room
+        scroll = "(panel, to) => { panel.scrollTop = to; return panel.scrollHeight - panel.clientHeight; }"
+        panel = page.locator(".jp-WindowedPanel-outer").first
+        position, number = 0, 1
+        while True:
+            end = panel.evaluate(scroll, position)
+            page.wait_for_timeout(700)  # cells are drawn as they come into view
+            page.screenshot(path=into / f"{number:03d}.png")
+            if position >= end:
+                break
+            position, number = position + height - 160, number + 1
+        page.context.close()
+    return opened.troubles + [error for cell in notebook.cells for error in errors_of(cell)]
+
+
+def main() -> int:
+    """Take the pictures that the command line asks for; the exit status says whether something went wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("lesson", help='a lesson\'s number, such as "02"')
+    parser.add_argument("folder", type=Path, help="where the pictures go")
+    options = parser.parse_args()
+    troubles = [trouble for path in find_lessons([options.lesson]) for trouble in take_pictures(path, options.folder)]
+    print("\n".join(troubles) or "nothing went wrong")
+    return int(bool(troubles))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
