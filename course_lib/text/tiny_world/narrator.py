@@ -4,7 +4,6 @@ It keeps the state of the world (who is where, who holds what, who feels how and
 decision through `Teller.choose`, so that the same code samples stories, reads them and lists them.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import NamedTuple
@@ -93,14 +92,16 @@ def _last(body: str, words: str) -> int | None:
 
 
 def _all(body: str, words: str) -> list[int]:
-    return [match.start() for match in re.finditer(rf"\b{re.escape(words)}\b", body)]
+    found, start = [], body.find(words)
+    while start >= 0:
+        stop = start + len(words)
+        if not body[start - 1 : start].isalpha() and not body[stop : stop + 1].isalpha():
+            found.append(start)
+        start = body.find(words, start + 1)
+    return found
 
 
-def _spots(spots: tuple[str, ...]) -> Menu:
-    return _SPOTS.setdefault(spots, world.evenly(spots))
-
-
-_SPOTS: dict[tuple[str, ...], Menu] = {}
+_spots = cache(world.evenly)
 _INTEREST = {
     "where_thing": 4, "who_has": 3, "where_person": 1, "how_many": 4, "why": 2, "who_found": 1, "where_found": 2,
     "colour": 1, "day": 3, "wanted": 4, "who_won": 6, "where_hid": 6,

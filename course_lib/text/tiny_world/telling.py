@@ -34,7 +34,7 @@ class Menu:
     """The options of one decision."""
 
     def __init__(self, options: Iterable[Option | tuple]):
-        self.options = tuple(option if isinstance(option, Option) else Option(*option) for option in options)
+        self.options = tuple([option if type(option) is Option else Option(*option) for option in options])
         self.reach = list(itertools.accumulate([option.weight for option in self.options]))
         self._without: dict[Any, Menu] = {}
         self._spelled: dict[int, list[float]] = {}
