@@ -374,20 +374,6 @@ def attention(query, key, value, mask):      # (batch, query, 8), (batch, key, 8
 )
 
 
-def attend_in_blocks(query: Tensor, key: Tensor, value: Tensor, block: int) -> Tensor:
-    """The solution of 02.7: one pass over the keys, never more than `block` scores at a time."""
-    largest, total, mixed = torch.tensor(-math.inf), torch.tensor(0.0), torch.zeros(value.shape[-1])
-    for start in range(0, len(key), block):
-        scores = key[start : start + block] @ query / math.sqrt(len(query))
-        new_largest = torch.maximum(largest, scores.max())
-        shrink = (largest - new_largest).exp()
-        powers = (scores - new_largest).exp()
-        total = total * shrink + powers.sum()
-        mixed = mixed * shrink + powers @ value[start : start + block]
-        largest = new_largest
-    return mixed / total
-
-
 def _in_blocks(
     query: Tensor,
     key: Tensor,
@@ -398,7 +384,7 @@ def _in_blocks(
     shrink_mixed: bool = True,
     inverted: bool = False,
 ) -> Tensor:
-    """`attend_in_blocks` with a mistake built in."""
+    """Attention of one query in one pass, never more than `block` scores at a time; or with a mistake built in."""
     largest, total, mixed = torch.tensor(-math.inf), torch.tensor(0.0), torch.zeros(value.shape[-1])
     for start in range(0, len(key), block):
         scores = key[start : start + block] @ query / math.sqrt(len(query))
@@ -427,7 +413,20 @@ ONLINE_SOFTMAX = Exercise(
     id="02.7",
     title="Attention in one pass (stretch)",
     inputs=_one_query_and_keys,
-    solution=attend_in_blocks,
+    solution_code="""\
+def attend_in_blocks(query, key, value, block):
+    largest, total, mixed = -math.inf, 0.0, 0.0
+    for first in range(0, len(key), block):
+        scores = key[first : first + block] @ query / math.sqrt(len(query))
+        new_largest = max(largest, scores.max().item())
+        shrink = math.exp(largest - new_largest)
+        powers = (scores - new_largest).exp()
+        total = total * shrink + powers.sum()
+        mixed = mixed * shrink + powers @ value[first : first + block]
+        largest = new_largest
+    return mixed / total
+""",
+    solution=_in_blocks,
     also_right=[
         lambda query, key, value, block: _plain(query, key, value),
         lambda query, key, value, block: F.scaled_dot_product_attention(query[None], key, value)[0],
