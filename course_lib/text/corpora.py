@@ -146,10 +146,12 @@ def _from_hub(name: str, column: str) -> Corpus:
     description = f"The dataset {name} of the Hugging Face hub."
     if "train" not in texts or not texts["train"]:
         raise ValueError(f"The dataset {name!r} has no text in a split called 'train', only {sorted(texts)}.")
-    held_out = texts.get("validation") or texts.get("test")
-    if not held_out:
+    validation, test = texts.get("validation", []), texts.get("test", [])
+    if not validation and not test:
         return _corpus(name, description, texts["train"])
-    return Corpus(name, description, texts["train"], texts.get("validation") or held_out, texts.get("test") or held_out)
+    if not validation or not test:  # one held-out split serves as both, every other document to each
+        validation, test = (validation or test)[::2], (validation or test)[1::2]
+    return Corpus(name, description, texts["train"], validation, test)
 
 
 def _corpus(name: str, description: str, documents: list[str]) -> Corpus:

@@ -101,6 +101,15 @@ def test_a_dataset_without_held_out_splits_is_split(monkeypatch):
     assert (len(corpus.train), len(corpus.validation), len(corpus.test)) == (36, 2, 2)
 
 
+def test_a_dataset_with_one_held_out_split_shares_it(monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    rows = {"train": ["a"], "test": ["b", "c", "d"]}
+    splits = {split: datasets.Dataset.from_dict({"text": texts}) for split, texts in rows.items()}
+    monkeypatch.setattr(datasets, "load_dataset", lambda name: datasets.DatasetDict(splits))
+    corpus = load_corpus("owner/stories")
+    assert (corpus.train, corpus.validation, corpus.test) == (["a"], ["b", "d"], ["c"])
+
+
 def test_damaged_files_are_noticed(tmp_path, monkeypatch):
     folder = tmp_path / "data"
     shutil.copytree(data_folder(), folder)
