@@ -15,7 +15,7 @@ help:
 	@echo "make address     write the repository's address into badges and set-up cells (URL=https://... changes it)"
 
 lab:
-	@$(COURSE) lab
+	@$(COURSE) lab $(ARGS)
 
 test:
 	@$(COURSE) test $(ARGS)

@@ -17,11 +17,7 @@ BINDER = "https://mybinder.org/v2/gh/"
 
 TEMPLATE = '''\
 # Set-up. At home the course is there already; on Colab this installs it and leaves Colab's own PyTorch alone.
-import importlib.metadata
-import importlib.util
-import os
-import subprocess
-import sys
+import importlib.metadata, importlib.util, os, subprocess, sys
 
 if importlib.util.find_spec("course_lib") is None:
     if "COLAB_RELEASE_TAG" not in os.environ:
