@@ -58,10 +58,13 @@ class Texts:
     Attributes:
         tokens: END, the title, letters and questions; `tokens[:, 1:]` are what is predicted.
         kind: OTHER, NEAR or FAR.
+        best: -ln of the token's true chance given what came before, where it is scored: the loss of a model that
+            knows how the texts are made.
     """
 
     tokens: Int[Tensor, "text time"]
     kind: Int[Tensor, "text time"]
+    best: Float[Tensor, "text time"]
 
 
 def letter_table() -> Int[Tensor, "last before"]:
@@ -75,28 +78,35 @@ def make_texts(n: int, length: int, generator: torch.Generator) -> Texts:
     title = torch.randint(FIRST_TITLE, VOCAB_SIZE, (n,), generator=generator)
     before, last = torch.randint(0, N_LETTERS, (2, n), generator=generator)
     tokens = [torch.full((n,), END), title, FIRST_LETTER + before, FIRST_LETTER + last]
-    kind = [torch.full((n,), OTHER)] * 4
+    kind, best = [torch.full((n,), OTHER)] * 4, [torch.zeros(n)] * 4
     asked = torch.zeros(n, dtype=torch.bool)
     while len(tokens) <= length:
         noisy = torch.rand(n, generator=generator) < NOISE
-        letter = torch.where(noisy, torch.randint(0, N_LETTERS, (n,), generator=generator), table[last, before])
+        expected = table[last, before]
+        letter = torch.where(noisy, torch.randint(0, N_LETTERS, (n,), generator=generator), expected)
         ask = ~asked & (torch.rand(n, generator=generator) < ASK_CHANCE)
         is_letter = ~asked & ~ask
         tokens.append(torch.where(asked, title, torch.where(ask, ASK, FIRST_LETTER + letter)))
         kind.append(torch.where(asked, FAR, torch.where(is_letter, NEAR, OTHER)))
+        best.append(torch.where(is_letter, torch.where(letter == expected, *letter_losses()), 0.0))
         before, last = torch.where(is_letter, last, before), torch.where(is_letter, letter, last)
         asked = ask
-    return Texts(torch.stack(tokens[: length + 1], dim=1), torch.stack(kind[: length + 1], dim=1))
+    return Texts(*(torch.stack(columns[: length + 1], dim=1) for columns in (tokens, kind, best)))
+
+
+def letter_losses() -> tuple[float, float]:
+    """-ln of the chance of the letter that the table says, and of each other letter, where a "?" could stand too."""
+    other = NOISE / N_LETTERS
+    return -math.log((1 - ASK_CHANCE) * (1 - NOISE + other)), -math.log((1 - ASK_CHANCE) * other)
 
 
 def floor(kind: int) -> float:
     """The lowest mean loss in nats that any model can reach on predictions of this kind: their entropy."""
     if kind == FAR:
         return 0.0
+    expected, other = letter_losses()
     by_chance = NOISE / N_LETTERS
-    expected = 1 - NOISE + by_chance
-    letter = -expected * math.log(expected) - (N_LETTERS - 1) * by_chance * math.log(by_chance)
-    return letter - math.log(1 - ASK_CHANCE)
+    return (1 - NOISE + by_chance) * expected + (N_LETTERS - 1) * by_chance * other
 
 
 def small_gpt(positions: str) -> GPT:
@@ -196,14 +206,18 @@ def losses(model: nn.Module, texts: Texts) -> Float[Tensor, "text time"]:
 
 
 def loss_above_floor(model: nn.Module, texts: Texts, kind: int, stretch: int = STRETCH) -> Float[Tensor, "stretches"]:
-    """Mean loss above the floor, in nats, over the predictions of one kind in each stretch of positions."""
+    """Mean loss above the floor, in nats, over the predictions of one kind in each stretch of positions.
+
+    What is taken off is the best possible loss on *these* texts: a stretch with more noise than usual is hard for every
+    model and for the best one alike, so that the difference varies less from stretch to stretch.
+    """
     counts = (texts.kind[:, 1:] == kind).float()
     n_stretches = counts.shape[1] // stretch
 
     def per_stretch(values: Tensor) -> Tensor:
         return values[:, : n_stretches * stretch].sum(dim=0).view(n_stretches, stretch).sum(dim=1)
 
-    return per_stretch(losses(model, texts) * counts) / per_stretch(counts) - floor(kind)
+    return per_stretch((losses(model, texts) - texts.best[:, 1:]) * counts) / per_stretch(counts)
 
 
 def test_texts(n: int = 64) -> Texts:
