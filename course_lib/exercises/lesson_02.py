@@ -367,7 +367,8 @@ def attention(query, key, value, mask):
     why="softmax(Q Kᵀ / √d_head) V, with −∞ at the forbidden places: the equation of the paper, and the whole of "
     "attention. All that is still to come is about running it many times at once.",
     starter="""\
-def attention(query, key, value, mask):      # (batch, query, 8), (batch, key, 8), (batch, key, 3), (batch, query, key)
+def attention(query, key, value, mask):
+    # (batch, query, 8), (batch, key, 8), (batch, key, 3), (batch, query, key)
     ...                                      # → (batch, query, 3)
 """,
     see="From loops to the fused kernel",

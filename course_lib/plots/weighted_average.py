@@ -77,9 +77,9 @@ def triangle(values: Any, outputs: Any, names: Sequence[str], axis_names: tuple[
     axes.scatter(*outputs.T, s=80, marker="D", color=COLORS["red"], label="outputs")
     middle = values.mean(axis=0)
     for name, corner in zip(names, values, strict=True):
-        away = (corner - middle) / np.linalg.norm(corner - middle)
-        axes.annotate(drawable(f"value of {name}"), corner, 12 * away, textcoords="offset points",
-                      color=COLORS["blue"], ha="center", va="center_baseline")  # fmt: skip
+        up, side = (1, "bottom") if corner[1] > middle[1] else (-1, "top")
+        axes.annotate(drawable(f"value of {name}"), corner, (0, 8 * up), textcoords="offset points",
+                      color=COLORS["blue"], ha="center", va=side)  # fmt: skip
     for name, output in zip(names, outputs, strict=True):
         axes.annotate(drawable(name), output, (9, 4), textcoords="offset points", color=COLORS["red"])
     axes.margins(0.2)
