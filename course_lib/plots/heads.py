@@ -56,6 +56,15 @@ def heads(
     return figure
 
 
+def uses(tables: Mapping[str, tuple[Any, Sequence[str], Sequence[str]]]) -> Figure:
+    """Attention weights of several uses beside each other: title → (weights, rows, columns)."""
+    widths = [1.6 + len(columns) for _, _, columns in tables.values()]
+    figure, panels = plt.subplots(1, len(tables), figsize=(9.2, 3.2), width_ratios=widths)
+    for axes, (title, (weights, rows, columns)) in zip(panels, tables.items(), strict=True):
+        heatmap(weights, rows, columns, low=0, high=1, title=title, axes=axes)
+    return figure
+
+
 def vectors(rows: Mapping[str, Any], parts: Sequence[str], *, cut: int | None = None) -> Figure:
     """Named vectors as rows of coloured numbers, on the scale 0 to 1.
 
@@ -127,10 +136,11 @@ def sharing(n_heads: int, choices: Mapping[str, int]) -> Figure:
             place = (shared + 0.5) * group - 0.5
             axes.plot([head, place], [1, 0], color=color, linewidth=1.5, zorder=1)
             axes.scatter(head, 1, s=150, color=color, zorder=2)
-            axes.text(head, 1, f"{head}", ha="center", va="center", fontsize=8, color="white", zorder=3)
+            ink = "black" if color in LIGHT else "white"
+            axes.text(head, 1, f"{head}", ha="center", va="center", fontsize=8, color=ink, zorder=3)
             if head % group == 0:
                 axes.scatter(place, 0, s=230, marker="s", color=color, zorder=2)
-                axes.text(place, 0, f"{shared}", ha="center", va="center", fontsize=8, color="white", zorder=3)
+                axes.text(place, 0, f"{shared}", ha="center", va="center", fontsize=8, color=ink, zorder=3)
         axes.set(xlim=(-0.8, n_heads - 0.2), ylim=(-0.45, 1.4), title=name)
         axes.axis("off")
         if axes is panels[0]:

@@ -62,7 +62,7 @@ export default course.widget(({ root, get, set, on, live }) => {
   function textOn(now, cell) {
     if (numbers === "value") return written(now.values[cell], 2);
     const sources = now.sources[cell];
-    if (numbers === "place in x") return sources.length === 1 ? String(sources[0][0]) : "mixed";
+    if (numbers === "place in x") return sources.length === 1 ? String(sources[0][0]) : "";
     return String(now.places[cell]);
   }
 
@@ -96,7 +96,7 @@ export default course.widget(({ root, get, set, on, live }) => {
       paintCell(ctx, x, y, cellWidth, cellHeight, sources);
       const middle = sources.length === 1 ? colors[tokenOf(sources[0][0])] : null;
       const label = textOn(now, cell);
-      if (!middle) {
+      if (!middle && label) {
         const size = ctx.measureText(label).width + 6;
         ctx.fillStyle = theme.color("back");
         ctx.fillRect(x + (cellWidth - size) / 2, y + 6, size, cellHeight - 12);
