@@ -248,3 +248,12 @@ def test_the_script_needs_no_package_and_no_new_python() -> None:
     ast.parse(source, feature_version=(3, 6))
     answer = subprocess.run([sys.executable, "-I", "-S", setup.__file__, "--help"], capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
+
+
+def test_conda_and_binder_get_the_same() -> None:
+    """environment.yml installs the same files under the same constraints, with a supported Python."""
+    lines = [line.strip(" -") for line in (ROOT / "environment.yml").read_text().splitlines()]
+    assert {f"requirement {name}" for name in setup.REQUIREMENTS} <= set(lines)
+    assert {"constraint constraints.txt", "editable ."} <= set(lines)
+    (python,) = [line for line in lines if line.startswith("python=")]
+    assert setup.OLDEST <= tuple(map(int, python.removeprefix("python=").split("."))) <= setup.NEWEST
