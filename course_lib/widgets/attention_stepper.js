@@ -118,7 +118,9 @@ export default course.widget(({ root, get, set, on, live }) => {
     [...table.tBodies[0].rows].forEach((tr, i) => [...tr.querySelectorAll("td")].forEach((td, j) => {
       const here = at.step === step && at.row === i && at.column === j;
       td.tabIndex = here || (at.step !== step && i === 0 && j === 0) ? 0 : -1;
-      td.addEventListener("click", () => choose(step, i, j, true));
+      // Focus redraws the tables, and a click needs its cell to stay: so the mouse acts before it moves the focus.
+      td.addEventListener("mousedown", (event) => { event.preventDefault(); choose(step, i, j, true); });
+      td.addEventListener("click", (event) => { if (event.detail === 0) choose(step, i, j, true); }); // a screen reader's
       td.addEventListener("focus", () => { if (!(at.step === step && at.row === i && at.column === j)) choose(step, i, j); });
       td.addEventListener("keydown", (event) => move(event, step, i, j));
     }));

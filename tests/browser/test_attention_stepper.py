@@ -131,6 +131,15 @@ def test_the_keyboard_walks_through_the_steps_and_turns_the_mask(shown):
     assert page.locator(".course-live").text_content().startswith("Mask ")
 
 
+def test_a_click_turns_the_mask_and_turns_it_back(shown):
+    page = shown(AttentionStepper(QUERY, KEY, VALUE, TOKENS))
+    cell = page.locator("table[data-step=masked] tbody td").nth(2)
+    for allowed in (False, True):
+        cell.click()
+        assert page.evaluate("state.allowed[0]") == [True, True, allowed]
+    assert page.locator("select").nth(1).input_value() == "none"
+
+
 def test_rows_that_do_not_add_to_one_are_called_out(shown):
     page = shown(AttentionStepper(QUERY, KEY, VALUE, ["Mia", "kite", "it"]))
     assert page.locator(".stepper-warning").is_hidden()
