@@ -121,7 +121,7 @@ export default course.widget(({ root, get, set, on, floats, live }) => {
     el("div", { class: "course-row" },
       slider("position", 0, length - 1, 1, get("position"), (value) => set("position", value)),
       slider("base", 0.5, 6, 0.1, get("log_base"), (value) => set("log_base", value),
-        (value) => (10 ** value).toPrecision(2).replace(/e\+(\d)/, " · 10^$1"))),
+        (value) => String(Number((10 ** value).toPrecision(2))))),
     clocks.element,
     el("div", { class: "course-row" },
       slider("key before query", 0, 16, 1, get("distance"), (value) => set("distance", value)),

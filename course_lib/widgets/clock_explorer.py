@@ -36,7 +36,7 @@ class ClockExplorer(CourseWidget):
     """
 
     label = "Clock hands and rotary pairs"
-    position = traitlets.Int(20).tag(sync=True)
+    position = traitlets.Int(12).tag(sync=True)
     distance = traitlets.Int(3).tag(sync=True)  # the key stands this many places before the query
     pair = traitlets.Int(1).tag(sync=True)  # whose speed turns the query and the key
     log_base = traitlets.Float(4.0).tag(sync=True)
@@ -58,7 +58,7 @@ class ClockExplorer(CourseWidget):
             raise ValueError(f"d_model must be even and at most {2 * MOST_PAIRS} to be drawn, but it is {d_model}.")
         self.encode = encode
         self.query, self.key = np.asarray(query, float), np.asarray(key, float)
-        super().__init__(shape=[length, d_model // 2], position=min(20, length - 1))
+        super().__init__(shape=[length, d_model // 2], position=min(12, length - 1))
         self._update()
 
     @traitlets.observe("position", "distance", "pair", "log_base")
@@ -94,7 +94,8 @@ class ClockExplorer(CourseWidget):
         above, below = figure.subfigures(2, 1, height_ratios=[1, 2.1])
         for number, axes in enumerate(np.atleast_1d(above.subplots(1, pairs))):
             sine, cosine = hands[number]
-            clock_face(axes, float(np.arctan2(sine, cosine)))
+            color = plots.COLORS["green" if number == self.pair else "blue"]
+            clock_face(axes, float(np.arctan2(sine, cosine)), color)
             axes.set_title(f"pair {number}", fontsize=8, fontweight="normal")
             axes.set_xlabel(f"sin {sine:.2f}\ncos {cosine:.2f}".replace("-", "−"), fontsize=7.5)
         curve, pair = below.subplots(1, 2, width_ratios=[2.2, 1])
