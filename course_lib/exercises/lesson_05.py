@@ -185,7 +185,7 @@ def rms_norm(x, gain, eps):             # (batch, time, d_model), (d_model,), a 
 
 
 class MyFeedForward(nn.Module):
-    """The solution of 05.3."""
+    """The solution of 05.4."""
 
     def __init__(self, d_model, d_ff):
         super().__init__()
@@ -211,7 +211,7 @@ class _Together(MyFeedForward):
 
 
 FEED_FORWARD = Exercise(
-    id="05.3",
+    id="05.4",
     title="The feed-forward network",
     inputs=lambda draw: (draw.normal(2, 5, 8),),
     build=lambda cls, draw: draw.fill(cls(8, 20)),
@@ -288,7 +288,7 @@ class MyFeedForward(nn.Module):
 
 
 class PreNormBlock(nn.Module):
-    """The solution of 05.4."""
+    """The solution of 05.3."""
 
     def __init__(self, d_model, n_heads):
         super().__init__()
@@ -341,7 +341,7 @@ def _no_second_residual(self, x, attend):
 
 
 PRE_NORM_BLOCK = Exercise(
-    id="05.4",
+    id="05.3",
     title="A pre-norm block",
     inputs=lambda draw: (2 * draw.normal(2, 5, 8) + 1,),
     build=lambda cls, draw: draw.fill(cls(8, 2)),
@@ -428,7 +428,7 @@ class PreNormBlock(nn.Module):
 DROP = 0.3
 
 DROPOUT = Exercise(
-    id="05.5",
+    id="05.6",
     title="Dropout that keeps the mean",
     inputs=lambda draw: (draw.normal(4, 6), draw.mask(4, 6, keep=1 - DROP), DROP),
     solution=lambda x, keep, p: (x * keep / (1 - p), x),
@@ -500,7 +500,7 @@ def _count(d: int, f: int, *, attention: float = 4, ff: int = 2, norms: int = 4,
 
 
 COUNT_PARAMETERS = Exercise(
-    id="05.6",
+    id="05.5",
     title="Count a block's parameters (stretch)",
     inputs=_sizes,
     solution_code="""\
@@ -524,7 +524,8 @@ def block_parameters(d_model, n_heads, d_ff):
     misconceptions=[
         Misconception(
             lambda d_model, n_heads, d_ff: _count(d_model, d_ff, biases=0),
-            "All matrices and both norms, but no biases of the linear maps: four in attention, two in the feed-forward.",
+            "All matrices and both norms, but no biases of the linear maps: four in attention, two in the "
+            "feed-forward.",
         ),
         Misconception(
             lambda d_model, n_heads, d_ff: _count(d_model, d_ff, norms=0),
@@ -572,4 +573,4 @@ def block_parameters(d_model, n_heads, d_ff):       # three whole numbers
     see="Two thirds of the numbers",
 )
 
-EXERCISES = [LAYER_NORM, RMS_NORM, FEED_FORWARD, PRE_NORM_BLOCK, DROPOUT, COUNT_PARAMETERS]
+EXERCISES = [LAYER_NORM, RMS_NORM, PRE_NORM_BLOCK, FEED_FORWARD, COUNT_PARAMETERS, DROPOUT]
