@@ -3,7 +3,7 @@
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python,$(if $(shell command -v $(name)),$(name))))
 COURSE = $(if $(PYTHON),$(PYTHON),$(error No Python was found: install Python 3.11 to 3.13 from python.org)) tools/setup_environment.py
 
-.PHONY: help lab test test-fast notebooks bench constraints address
+.PHONY: help lab test test-fast notebooks bench constraints address picture
 
 help:
 	@echo "make lab         set up the course and open it in JupyterLab"
@@ -13,6 +13,7 @@ help:
 	@echo "make bench       measure speed and memory"
 	@echo "make constraints write constraints.txt anew from the requirement files (UPGRADE=--upgrade for newer versions)"
 	@echo "make address     write the repository's address into badges and set-up cells (URL=https://... changes it)"
+	@echo "make picture     take the picture in the README anew"
 
 lab:
 	@$(COURSE) lab $(ARGS)
@@ -37,3 +38,6 @@ constraints:
 
 address:
 	@$(COURSE) address $(URL)
+
+picture:
+	@$(COURSE) picture

@@ -3,6 +3,7 @@
 The tests in tests/browser are built on this. By hand, it takes pictures of a lesson as a learner sees it:
 
     python -m tools.lab_in_browser 02 pictures/          run all of lesson 02, one picture for each screenful
+    make picture                                         the picture in the README
 """
 
 import argparse
@@ -24,7 +25,7 @@ from typing import Any
 import nbformat
 
 from course_lib.execution import kernel_environment
-from course_lib.lesson_files import NOTEBOOKS, find_lessons
+from course_lib.lesson_files import NOTEBOOKS, WIDGET, find_lessons
 from tools.setup_environment import COMMANDS, FIRST_LESSON
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -52,7 +53,6 @@ class LabPage:
         self.page.get_by_text("Run All Cells", exact=True).click()
         end = time.monotonic() + timeout
         while time.monotonic() < end:
-            time.sleep(0.5)
             notebook = self.saved()
             counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code" and cell.source]
             failed = [cell for cell in notebook.cells if errors_of(cell)]
@@ -64,8 +64,13 @@ class LabPage:
     def saved(self) -> Any:
         """Save with the keyboard, and read the file."""
         self.page.keyboard.press("Control+s")
-        time.sleep(0.5)
-        return nbformat.read(self.path, as_version=4)
+        for _ in range(20):
+            self.page.wait_for_timeout(500)
+            try:
+                return nbformat.read(self.path, as_version=4)
+            except ValueError:  # JupyterLab was in the middle of writing
+                continue
+        raise TimeoutError(f"{self.path.name} was not saved")
 
 
 def errors_of(cell: Any) -> list[str]:
@@ -168,33 +173,65 @@ def _watch(opened: LabPage) -> None:
 def take_pictures(lesson: Path, into: Path, height: int = 1200) -> list[str]:
     """Run a lesson and save one picture for each screenful as 001.png, 002.png, …; what went wrong on the way."""
     into.mkdir(parents=True, exist_ok=True)
+    scroll = "(panel, to) => { panel.scrollTop = to; return panel.scrollHeight - panel.clientHeight; }"
+    with _after_a_run(lesson, height) as (opened, troubles):
+        panel = opened.page.locator(".jp-WindowedPanel-outer").first
+        position, number, end = 0, 1, 1
+        while position < end + height:
+            end = panel.evaluate(scroll, position)
+            opened.page.wait_for_timeout(700)  # cells are drawn as they come into view
+            opened.page.screenshot(path=into / f"{number:03d}.png")
+            position, number = position + height - 160, number + 1
+    return troubles
+
+
+def take_readme_picture(lesson: Path, into: Path) -> list[str]:
+    """Run a lesson and save a picture of the part around its first widget; what went wrong on the way."""
+    with _after_a_run(lesson, 860) as (opened, troubles):
+        outputs = [cell.get("outputs", []) for cell in opened.saved().cells]
+        first = next(i for i, some in enumerate(outputs) if any(WIDGET in one.get("data", {}) for one in some))
+        _scroll_to(opened, first)
+        opened.page.screenshot(path=into)
+    return troubles
+
+
+def _scroll_to(opened: LabPage, cell: int) -> None:
+    """Bring a cell to the middle of the page; cells far away are drawn only as they come near."""
+    opened.page.keyboard.press("Escape")
+    opened.page.keyboard.press("Control+Home")
+    for _ in range(200):
+        place = opened.page.locator(f'.jp-Cell[data-windowed-list-index="{cell}"]')
+        if place.count():
+            for _ in range(6):  # the page moves while cells above are drawn for the first time
+                place.evaluate("(element) => element.scrollIntoView({ block: 'center' })")
+                opened.page.wait_for_timeout(700)
+            return
+        opened.page.locator(".jp-WindowedPanel-outer").first.evaluate("(panel) => { panel.scrollTop += 500; }")
+        opened.page.wait_for_timeout(100)
+    raise ValueError(f"the page never showed cell {cell}")
+
+
+@contextmanager
+def _after_a_run(lesson: Path, height: int) -> Iterator[tuple[LabPage, list[str]]]:
+    """A lesson that was run to its end, on a page with room, and what went wrong."""
     with tempfile.TemporaryDirectory() as folder, chromium() as browser, lab_server(Path(folder)) as (address, copies):
         viewport = {"width": 1366, "height": height}
         opened = open_notebook(browser, address, copies / lesson.name, viewport=viewport)
         notebook = opened.run_all()
-        page = opened.page
-        page.keyboard.press("Control+b")  # the side bar makes room
-        scroll = "(panel, to) => { panel.scrollTop = to; return panel.scrollHeight - panel.clientHeight; }"
-        panel = page.locator(".jp-WindowedPanel-outer").first
-        position, number = 0, 1
-        while True:
-            end = panel.evaluate(scroll, position)
-            page.wait_for_timeout(700)  # cells are drawn as they come into view
-            page.screenshot(path=into / f"{number:03d}.png")
-            if position >= end:
-                break
-            position, number = position + height - 160, number + 1
-        page.context.close()
-    return opened.troubles + [error for cell in notebook.cells for error in errors_of(cell)]
+        opened.page.keyboard.press("Control+b")  # the side bar makes room
+        yield opened, opened.troubles + [error for cell in notebook.cells for error in errors_of(cell)]
+        opened.page.context.close()
 
 
 def main() -> int:
     """Take the pictures that the command line asks for; the exit status says whether something went wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("lesson", help='a lesson\'s number, such as "02"')
-    parser.add_argument("folder", type=Path, help="where the pictures go")
+    parser.add_argument("into", type=Path, help="the folder for the pictures; one picture if it ends in .png")
     options = parser.parse_args()
-    troubles = [trouble for path in find_lessons([options.lesson]) for trouble in take_pictures(path, options.folder)]
+    (lesson,) = find_lessons([options.lesson])
+    take = take_readme_picture if options.into.suffix == ".png" else take_pictures
+    troubles = take(lesson, options.into)
     print("\n".join(troubles) or "nothing went wrong")
     return int(bool(troubles))
 

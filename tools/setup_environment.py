@@ -40,6 +40,7 @@ COMMANDS = {
     "notebooks": ["-m", "course_lib.cli", "notebooks"],
     "bench": ["-m", "course_lib.cli", "bench"],
     "address": ["-m", "course_lib.cli", "address"],
+    "picture": ["-m", "tools.lab_in_browser", "00", "notebooks/figures/readme.png"],
 }
 ANNOUNCED = {
     "lab": "Opening JupyterLab at " + FIRST_LESSON + " (Ctrl-C twice closes it).",
@@ -48,6 +49,7 @@ ANNOUNCED = {
     "notebooks": "Running the lessons and writing their outputs back.",
     "bench": "Measuring speed and memory.",
     "address": "Writing the address of the repository into badges and set-up cells.",
+    "picture": "Taking the picture in the README.",
 }
 UNFINISHED = "unfinished"
 LAB_SETTINGS = {  # JupyterLab asks nobody else for anything: no news, no check for updates
