@@ -49,8 +49,8 @@ SPLIT = Exercise(
         "Which view cuts only the last axis, so that every token keeps its own numbers?",
         "`x.view(batch, time, n_heads, d_head)`, and then `.transpose(1, 2)`.",
     ),
-    why="A view never moves a number; it renames places. Cutting the last axis keeps each token's numbers together, and "
-    "the transpose swaps two axes without moving a number either: it only changes the strides.",
+    why="A view never moves a number; it renames places. Cutting the last axis keeps each token's numbers together. "
+    "And the transpose swaps two axes without moving a number either: it only changes the strides.",
     starter="""\
 def split_heads(x, n_heads):            # (batch, time, n_heads · d_head)
     ...                                 # → (batch, heads, time, d_head)
@@ -127,7 +127,7 @@ class MultiHead(nn.Module):
         query = split_heads(self.query(x), self.n_heads)
         key = split_heads(self.key(x), self.n_heads)
         value = split_heads(self.value(x), self.n_heads)
-        mixed, weights = scaled_dot_product_attention(query, key, value)
+        mixed, _ = scaled_dot_product_attention(query, key, value)
         return self.output(merge_heads(mixed))
 
 
@@ -417,7 +417,7 @@ SHAPES = Exercise(
                 (batch, n_heads, n_query, n_key),
                 (batch, n_heads, n_query, d_model // n_heads),
             ),
-            "These are the heads' outputs before the merge. What leaves the module has been concatenated and projected.",
+            "These are the heads' outputs before the merge. What leaves the module was concatenated and projected.",
         ),
         Misconception(
             lambda batch, n_query, n_key, d_model, n_heads: (
@@ -433,8 +433,8 @@ SHAPES = Exercise(
         "A score is made for each pair of a query and a key, in each head, in each sentence. How many axes is that?",
         "Weights: (batch, heads, query, key). Output: (batch, query, d_model).",
     ),
-    why="The output has one row for each question, whatever is read. The length of what is read is the last axis of the "
-    "weights and is summed away.",
+    why="The output has one row for each question, whatever is read. The length of what is read is the last axis of "
+    "the weights and is summed away.",
     starter="""\
 def attention_shapes(batch, n_query, n_key, d_model, n_heads):
     # the n_query tokens of x attend to the n_key tokens of another text
@@ -508,8 +508,8 @@ CACHE_BYTES = Exercise(
         "What is the shape of one of them, for one layer and the whole batch?",
         "2 tensors · n_layers · (batch · n_kv_heads · length · d_head) numbers · bytes_each.",
     ),
-    why="Keys and values, each (batch, n_kv_heads, length, d_head), in each layer. The number of *query* heads is not in "
-    "the formula, which is all that grouped-query attention needs.",
+    why="Keys and values, each (batch, n_kv_heads, length, d_head), in each layer. The number of *query* heads is not "
+    "in the formula, which is all that grouped-query attention needs.",
     starter="""\
 def kv_cache_bytes(n_layers, n_heads, n_kv_heads, d_head, length, batch, bytes_each):
     ...                                 # → a whole number
@@ -529,8 +529,8 @@ SHARE = Exercise(
     misconceptions=[
         Misconception(
             lambda key, n_heads: key.repeat(1, n_heads // key.shape[1], 1, 1),
-            "The shape is right and the order is 0 1 2 0 1 2: `repeat` lays whole copies end to end. Neighbouring query "
-            "heads share a key head, 0 0 1 1 2 2, which is what `repeat_interleave` makes.",
+            "The shape is right and the order is 0 1 2 0 1 2: `repeat` lays whole copies end to end. Neighbouring "
+            "query heads share a key head, 0 0 1 1 2 2, which is what `repeat_interleave` makes.",
         ),
         Misconception(
             lambda key, n_heads: key.repeat_interleave(n_heads, dim=1),

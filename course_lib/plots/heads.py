@@ -174,7 +174,7 @@ def errors(results: Mapping[str, Sequence[float]], *, floor: float, floor_name: 
         axes.annotate(f"{np.mean(values):.2f}", (column, max(values)), xytext=(0, 9), ha="center",
                       textcoords="offset points", fontsize=9)  # fmt: skip
     axes.axhline(floor, color=GREY, linestyle="--", linewidth=1.2, label=floor_name)
-    axes.set_xticks(range(len(results)), [drawable(name) for name in results])
+    axes.set_xticks(range(len(results)), [drawable(name).replace(", ", ",\n") for name in results])
     axes.set(ylabel=y_name, ylim=(-0.03, max(max(values) for values in results.values()) * 1.3 + 0.05))
     axes.grid(True, axis="y")
     axes.legend(loc="upper right")
@@ -201,8 +201,8 @@ def influence(maps: Mapping[str, Any], *, time: int) -> Figure:
             axes.axhline(border - 0.5, color="black", linewidth=0.8)
             axes.axvline(border - 0.5, color="black", linewidth=0.8)
         middles = [start + time / 2 - 0.5 for start in range(0, len(moved), time)]
-        axes.set_xticks(middles, [str(number + 1) for number in range(len(middles))])
-        axes.set_yticks(middles, [str(number + 1) for number in range(len(middles))])
+        axes.set_xticks(middles, [str(number) for number in range(len(middles))])
+        axes.set_yticks(middles, [str(number) for number in range(len(middles))])
         axes.tick_params(length=0)
         axes.spines[:].set_visible(True)
         axes.set_title(name, fontsize=9.5)

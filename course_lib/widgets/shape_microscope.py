@@ -70,7 +70,7 @@ class ShapeMicroscope(CourseWidget):
 
     def static_picture(self) -> tuple[Figure, str]:
         """Three moments of the right way above, and of the wrong way below."""
-        figure = Figure(figsize=(9.2, 6.2), layout="constrained")
+        figure = Figure(figsize=(9.2, 5.4), layout="constrained")
         rows = figure.subfigures(2, 1)
         for part, name, path in zip(rows, ("right", "wrong"), (self.right_steps, self.wrong_steps), strict=True):
             axes = part.subplots(1, 3, width_ratios=[1, 0.75, 1])
@@ -171,14 +171,14 @@ def strangers(stage: dict[str, Any], sizes: Sequence[int]) -> int:
     return int((token != own).sum())
 
 
-def _striped(axes: Axes, x: float, y: float, sources: Sequence[tuple[int, float]], d_model: int) -> None:
+def _striped(axes: Axes, x: float, y: float, sources: Sequence[Sequence[float]], d_model: int) -> None:
     """A cell with a stripe for each token it was made of, as wide as the token's share; its place of origin on it."""
     start = 0.0
     for place, share in sources:
-        color = TOKEN_COLORS[place // d_model]
+        color = TOKEN_COLORS[int(place) // d_model]
         axes.add_patch(Rectangle((x + start, y), share, 1, facecolor=color, linewidth=0))
         start += share
     axes.add_patch(Rectangle((x, y), 1, 1, fill=False, edgecolor="white", linewidth=1.4))
     if len(sources) == 1:
-        ink = "black" if TOKEN_COLORS[sources[0][0] // d_model] in LIGHT else "white"
+        ink = "black" if TOKEN_COLORS[int(sources[0][0]) // d_model] in LIGHT else "white"
         axes.text(x + 0.5, y + 0.5, str(sources[0][0]), ha="center", va="center", fontsize=7.5, color=ink)
