@@ -14,6 +14,13 @@ import pytest
 from tools.lab_in_browser import BROWSERS, LabPage, chromium, lab_server, open_notebook
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test of this folder is a browser test, which `make test-fast` leaves out."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Chromium; a test that needs it is skipped only where there is none."""
