@@ -498,7 +498,7 @@ def _by_frequency(length, d_head, trained):
 INTERPOLATION = Exercise(
     id="04.6",
     title="Stretch: more room for rotary",
-    inputs=lambda draw: (draw.choice([6, 20, 36]), 8, 12),
+    inputs=lambda draw: ((6, 20, 36)[draw.seed % 3], 8, 12),  # a text that fits is always among the cases
     solution=squeezed_angles,
     also_right=[_by_frequency],
     misconceptions=[
