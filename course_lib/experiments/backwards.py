@@ -155,7 +155,7 @@ RESULTS = Path(__file__).with_name("backwards_results.json")
 LENGTHS = (2, 4, 6, 8, 10, 12, 16, 20)
 SEEDS = (1, 2, 3)
 LONGEST = 10
-STEPS = 1000
+STEPS = 600
 RATE = 1e-2
 
 

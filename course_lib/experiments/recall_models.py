@@ -133,6 +133,8 @@ class Attention(nn.Module):
     """One look back: the last token's query against every token's key, and the average of their values.
 
     It has no positions (lesson 04 adds them): shuffle the tokens before the question and nothing changes.
+    The embeddings start small, as in a GPT: with torch's standard normal ones the scores are so large that the
+    softmax makes up its mind early, and in most runs one pair is never found.
     Source: Vaswani et al. 2017, section 3.2.1.
     """
 
@@ -144,6 +146,7 @@ class Attention(nn.Module):
         self.value = nn.Linear(D_MODEL, d_head, bias=False)
         self.output = nn.Linear(d_head, D_MODEL, bias=False)
         self.readout = nn.Linear(D_MODEL, n_values)
+        nn.init.normal_(self.embedding.weight, std=0.3)
 
     def look(self, x: Float[Tensor, "batch time d_model"]) -> tuple[Tensor, Float[Tensor, "batch time"]]:
         """Logits, and where the question looked."""

@@ -19,6 +19,8 @@ PENS: dict[str, tuple[str, str]] = {
     "LSTM": (COLORS["green"], "^"),
     "CNN": (COLORS["purple"], "D"),
     "attention": (COLORS["blue"], "o"),
+    "one fixed vector": (COLORS["green"], "^"),
+    "looks back": (COLORS["blue"], "o"),
 }
 
 
@@ -76,6 +78,31 @@ def against_steps(distances: Sequence[int], runs: Mapping[str, Any], steps: Mapp
     axes.set(xlabel="steps that must follow one another, from the pair to the answer", ylabel="share answered rightly")
     axes.grid(True)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return figure
+
+
+def against_count(
+    counts: Sequence[int], runs: Mapping[str, Any], *, x_name: str, y_name: str, trained_to: int | None = None
+) -> Figure:
+    """One line for each model over a number of things, with a band from its worst to its best run.
+
+    Args:
+        runs: model → (runs, counts).
+        trained_to: the largest number seen in training, drawn as a vertical line.
+    """
+    figure, axes = plt.subplots(figsize=(7.2, 3.4))
+    for name, values in runs.items():
+        color, marker = PENS[name]
+        lines = np.atleast_2d(to_numpy(values))
+        axes.plot(counts, lines.mean(axis=0), color=color, marker=marker, label=name)
+        axes.fill_between(counts, lines.min(axis=0), lines.max(axis=0), color=color, alpha=0.18, linewidth=0)
+    if trained_to is not None:
+        axes.axvline(trained_to, color=GREY, linewidth=1, linestyle=":", label=f"longest in training: {trained_to}")
+    axes.set_xticks(counts)
+    axes.set_ylim(-0.02, 1.05)
+    axes.set(xlabel=x_name, ylabel=y_name)
+    axes.grid(True)
+    axes.legend(loc="lower left")
     return figure
 
 
