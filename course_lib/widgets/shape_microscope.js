@@ -119,7 +119,7 @@ export default course.widget(({ root, get, set, on, live }) => {
     frame(ctx, 4 + now.places[selected] * slot, 20, slot, 22);
   }, "Memory in order");
 
-  const heading = el("p", { style: { margin: "0", fontFamily: "ui-monospace, monospace" } });
+  const heading = el("p", { style: { margin: "0", whiteSpace: "pre-wrap", fontFamily: "ui-monospace, monospace" } });
   const said = el("p", { style: { margin: "0", minHeight: "4.4em" } });
 
   function fromWhere(place) {
