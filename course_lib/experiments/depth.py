@@ -115,6 +115,18 @@ N_LAYERS, WIDTH, CONTEXT, BATCH = 12, 32, 32, 8
 STEPS, WARM_UP = 150, 75
 SEEDS = (0, 1, 2)
 RATES = (3e-4, 1e-3, 3e-3, 1e-2)
+VARIANTS = {
+    "pre": ("pre", N_LAYERS, 0, False),
+    "post": ("post", N_LAYERS, 0, False),
+    "pre, warm-up": ("pre", N_LAYERS, WARM_UP, False),
+    "post, warm-up": ("post", N_LAYERS, WARM_UP, False),
+    "pre, 2 blocks": ("pre", 2, 0, False),
+    "post, 2 blocks": ("post", 2, 0, False),
+    "post, 6 blocks": ("post", 6, 0, False),
+    "post, scaled start": ("post", N_LAYERS, 0, True),
+}
+"""Name → where the norm stands, number of blocks, updates of warm-up, and whether the writers start smaller."""
+
 LAST = 20
 """A run's result is the mean loss of its last so many updates."""
 
@@ -127,14 +139,19 @@ def load_characters() -> tuple[Int[Tensor, " characters"], CharTokenizer]:
     return torch.tensor(ids), tokenizer
 
 
-def deep_gpt(norm_position: str, vocab_size: int, seed: int) -> GPT:
-    """Twelve narrow blocks; every linear map keeps sizes, so that a block adds as much as the stream holds."""
+def deep_gpt(norm_position: str, vocab_size: int, seed: int, *, n_layers: int = N_LAYERS, scaled: bool = False) -> GPT:
+    """Narrow blocks, twelve unless told otherwise; every linear map keeps sizes, so each sublayer writes in full.
+
+    With `scaled`, what writes to the stream starts smaller by √(2 · n_layers).
+    """
     torch.manual_seed(seed)
-    config = GPTConfig(vocab_size, CONTEXT, WIDTH, N_HEADS, N_LAYERS, norm_position=norm_position, tie_embeddings=False)
+    config = GPTConfig(vocab_size, CONTEXT, WIDTH, N_HEADS, n_layers, norm_position=norm_position, tie_embeddings=False)
     model = GPT(config)
     keep_size(model)
     for table in (model.token_embedding, model.positions.embedding):
         nn.init.normal_(table.weight, std=math.sqrt(0.5))
+    if scaled:
+        shrink_writers(model.blocks)
     return model
 
 
@@ -158,24 +175,27 @@ def train(
 
 
 def run_all() -> dict[str, Any]:
-    """Train each combination; the mean loss of the last updates, and the loss of always giving characters' shares."""
+    """Train each of VARIANTS; the mean loss of the last updates, and the loss of always giving characters' shares."""
     tokens, tokenizer = load_characters()
     found: dict[str, list[list[float]]] = {}
-    for warm_up in (0, WARM_UP):
-        for norm_position in ("pre", "post"):
-            runs = []
-            for seed in SEEDS:
-                finals = []
-                for rate in RATES:
-                    model = deep_gpt(norm_position, tokenizer.vocab_size, seed)
-                    losses = train(model, tokens, rate, warm_up=warm_up, seed=seed)
-                    finals.append(round(sum(losses[-LAST:]) / LAST, 3))
-                print(norm_position, warm_up, seed, finals, flush=True)
-                runs.append(finals)
-            found[f"{norm_position}, warm-up {warm_up}"] = runs
+    for name, (norm_position, n_layers, warm_up, scaled) in VARIANTS.items():
+        found[name] = []
+        for seed in SEEDS:
+            finals = []
+            for rate in RATES:
+                model = deep_gpt(norm_position, tokenizer.vocab_size, seed, n_layers=n_layers, scaled=scaled)
+                losses = train(model, tokens, rate, warm_up=warm_up, seed=seed)
+                finals.append(round(sum(losses[-LAST:]) / LAST, 3))
+            found[name].append(finals)
+            print(name, seed, finals, flush=True)
+    return {"rates": list(RATES), "steps": STEPS, "losses": found, "letters_alone": round(letters_alone(tokens), 3)}
+
+
+def letters_alone(tokens: Int[Tensor, " characters"]) -> float:
+    """The loss of always answering with how frequent each character is: the entropy of the frequencies, in nats."""
     shares = tokens.bincount().double() / len(tokens)
-    letters_alone = -(shares[shares > 0] * shares[shares > 0].log()).sum().item()
-    return {"rates": list(RATES), "steps": STEPS, "losses": found, "letters_alone": round(letters_alone, 3)}
+    shares = shares[shares > 0]
+    return -(shares * shares.log()).sum().item()
 
 
 def stored_runs() -> dict[str, Any]:

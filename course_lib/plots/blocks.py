@@ -10,17 +10,20 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from course_lib.plots.charts import heatmap, line_with_spread, to_numpy
-from course_lib.plots.theme import COLORS, GREY
+from course_lib.plots.theme import BACKGROUND, COLORS, GREY
 
 
 def features(vectors: Mapping[str, Any]) -> Figure:
     """One panel for each vector: its features as bars with their numbers, and its mean as a dashed line."""
+    paper = {"facecolor": BACKGROUND, "edgecolor": "none", "pad": 0.6}
     figure, panels = plt.subplots(1, len(vectors), figsize=(2.3 * len(vectors), 2.5), sharey=True)
     for axes, (name, vector), color in zip(panels, vectors.items(), COLORS.values(), strict=False):
         numbers = to_numpy(vector)
         drawn = axes.bar(range(1, len(numbers) + 1), numbers, color=color, width=0.7)
-        axes.bar_label(drawn, [f"{number:.2f}".replace("-", "−") for number in numbers], fontsize=8.5, padding=2)
-        axes.axhline(numbers.mean(), color=GREY, linestyle="--", linewidth=1.2)
+        axes.bar_label(
+            drawn, [f"{number:.2f}".replace("-", "−") for number in numbers], fontsize=8.5, padding=2, bbox=paper
+        )
+        axes.axhline(numbers.mean(), color=GREY, linestyle="--", linewidth=1.2, zorder=0)
         axes.set(title=name, xlabel="feature", xticks=range(1, len(numbers) + 1))
         axes.margins(y=0.15)
     panels[0].set_ylabel("value (dashed: mean)")
@@ -79,26 +82,39 @@ def last_gradients(depths: Sequence[int], gradients: Mapping[str, Any]) -> Figur
     return figure
 
 
-def trainings(rates: Sequence[float], losses: Mapping[str, Any], letters_alone: float) -> Figure:
-    """The loss after training against the learning rate: left without warm-up, right with it.
+def trainings(rates: Sequence[float], panels: Mapping[str, Mapping[str, Any]], letters_alone: float) -> Figure:
+    """The loss after training against the learning rate, in panels beside each other.
 
     Args:
         rates: learning rates.
-        losses: such as "pre, warm-up 0" → (seeds, rates).
+        panels: title → name → (seeds, rates) losses.
         letters_alone: the loss of a model that knows how frequent each character is, and nothing else.
     """
-    figure, panels = plt.subplots(1, 2, figsize=(8.4, 3.2), sharey=True)
-    warm_ups = list(dict.fromkeys(name.split(", ")[1] for name in losses))
-    for axes, warm_up in zip(panels, warm_ups, strict=True):
-        curves = {name.split(", ")[0] + "-norm": runs for name, runs in losses.items() if name.endswith(f", {warm_up}")}
-        reference = {"frequencies alone": letters_alone}
-        title = "no warm-up" if warm_up.endswith(" 0") else f"{warm_up} updates"
+    figure, both = plt.subplots(1, len(panels), figsize=(4.3 * len(panels), 3.9), sharey=True)
+    reference = {"frequencies alone": letters_alone}
+    for axes, (title, curves) in zip(both, panels.items(), strict=True):
         line_with_spread(
             rates, curves, x_name="learning rate", y_name="", title=title, log_x=True, reference=reference, axes=axes
         )
         axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
         axes.minorticks_off()
-    panels[0].set_ylabel("loss at the end (nats a character)")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
+    both[0].set_ylabel("loss at the end (nats a character)")
+    return figure
+
+
+def learning(losses: Mapping[str, Any], letters_alone: float) -> Figure:
+    """The loss of each update, faint, and its mean over ten updates, strong."""
+    figure, axes = plt.subplots(figsize=(6.6, 3.1))
+    for (name, values), color in zip(losses.items(), COLORS.values(), strict=False):
+        numbers = to_numpy(values)
+        axes.plot(range(1, len(numbers) + 1), numbers, color=color, alpha=0.3, linewidth=1)
+        smooth = np.convolve(numbers, np.ones(10) / 10, mode="valid")
+        axes.plot(np.arange(len(smooth)) + 10, smooth, color=color, label=name)
+    axes.axhline(letters_alone, color=GREY, linestyle="--", linewidth=1.2, label="frequencies alone")
+    axes.set(xlabel="update", ylabel="loss (nats a character)")
+    axes.grid(True)
+    axes.legend()
     return figure
 
 

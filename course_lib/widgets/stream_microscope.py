@@ -179,8 +179,12 @@ class StreamMicroscope(CourseWidget):
         below.plot(places, stream, marker="o", color=plots.COLORS["blue"], label="the stream after")
         below.bar(places, written, color=plots.COLORS["orange"], width=0.55, label="what this sublayer writes")
         for place, guess in enumerate(row[position] for row in shown["guess"]):
-            below.annotate(guess, (place, stream[place]), (0, 7), textcoords="offset points", ha="center")
-        below.set_xticks(places, [name.replace(" att", "\natt").replace(" feed", "\nfeed") for name in names])
+            below.annotate(f"“{guess}”", (place, stream[place]), (0, 7), textcoords="offset points", ha="center")
+        labels = [
+            name.replace("block ", "").replace("attention", "att.").replace("feed-forward", "FF") for name in names
+        ]
+        below.set_xticks(places, labels)
+        below.set(xlabel="block and sublayer (in quotes: the guess, if the stream were read there)")
         below.set(ylabel=f"size at position {position}", ylim=(0, 1.25 * max(*stream, *written)))
         below.legend(loc="upper left")
         return figure, (
