@@ -75,8 +75,8 @@ class Translator(nn.Module):
     """A two-way GRU encoder and a GRU decoder that gets a context vector c_i with every word.
 
     With `looks_back`, c_i is a fresh weighted average of the annotations for each word (Bahdanau, Cho & Bengio 2015,
-    section 3). Without, it is the same for all words: the encoder's last state in each direction (Cho et al. 2014,
-    section 2.2). The widths are chosen so that both have about the same number of parameters. The readout is one
+    section 3). Without, it is the same for all words: the encoder's last state in each direction (the RNN
+    encoder–decoder of Cho et al. 2014, section 2.2). The widths are chosen so that both have about the same number of parameters. The readout is one
     linear layer where the paper has a maxout layer.
     """
 

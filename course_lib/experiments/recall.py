@@ -98,11 +98,12 @@ class RecallTask:
 
 @dataclass(frozen=True)
 class Budget:
-    """What each model may spend: optimiser steps, sequences a step, and the longest distance trained on."""
+    """What each model may spend: optimiser steps, sequences a step; and which distances it is trained on."""
 
     steps: int = 500
     batch_size: int = 64
     longest: int = 32
+    shortest: int = 1
 
 
 def training_batches(task: RecallTask, budget: Budget, seed: int) -> Iterable[Batch]:
@@ -110,7 +111,8 @@ def training_batches(task: RecallTask, budget: Budget, seed: int) -> Iterable[Ba
     generator = torch.Generator().manual_seed(seed)
     for _ in range(budget.steps):
         share = torch.rand((), generator=generator)
-        distance = int((budget.longest + 1) ** share)  # evenly on a log scale: as many from 1 to 2 as from 16 to 32
+        # Evenly on a log scale: as many from 1 to 2 as from 16 to 32.
+        distance = int(budget.shortest * ((budget.longest + 1) / budget.shortest) ** share)
         yield task.batch(budget.batch_size, distance, generator)
 
 

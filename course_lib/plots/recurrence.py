@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from course_lib.plots.charts import heatmap, line_with_spread, to_numpy
+from course_lib.plots.charts import heatmap, to_numpy
 from course_lib.plots.theme import COLORS, GREY
 
 # One colour and marker for each kind of model, the same in all pictures of the lesson and in its widget.
@@ -188,7 +188,12 @@ def alignments(
 
 def state_over_time(products: Mapping[str, Any]) -> Figure:
     """What is left of a signal after t steps for several factors a step, on a log scale."""
-    length = max(len(to_numpy(values)) for values in products.values())
-    return line_with_spread(
-        np.arange(length), products, x_name="steps t", y_name="∂h_t / ∂h_0", log_y=True, title="One factor per step"
-    )
+    figure, axes = plt.subplots(figsize=(7.2, 3.2))
+    for (name, values), color in zip(products.items(), COLORS.values(), strict=False):
+        axes.plot(to_numpy(values), color=color, label=name)
+        axes.text(len(values) - 0.5, float(values[-1]), name, color=color, va="center", fontsize=9)
+    axes.set_yscale("log")
+    axes.set_xlim(0, 1.16 * len(values))
+    axes.set(xlabel="steps t", ylabel="∂h$_t$ / ∂h$_0$", title="One factor for each step")
+    axes.grid(True)
+    return figure
