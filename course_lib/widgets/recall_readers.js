@@ -1,6 +1,6 @@
 /* A sequence as a row of tokens, and a table of what each model answers. Nothing is computed here. */
 export default course.widget(({ root, get, set, on, live }) => {
-  const { el, slider, button, cividis, ink, theme } = course;
+  const { el, slider, button, cividis, ink } = course;
   const strip = el("div", { class: "readers-strip", role: "list", "aria-label": "The sequence" });
   const question = el("p", { class: "readers-question" });
   const looked = el("p", { class: "course-note" });
@@ -15,9 +15,9 @@ export default course.widget(({ root, get, set, on, live }) => {
       el("span", {}, text),
       el("span", {
         class: "readers-bar",
-        style: weight === undefined ? {} : { height: `${2 + 16 * weight}px`, background: theme.color("blue") },
+        style: weight === undefined ? {} : { height: `${2 + 16 * weight}px` },
       }),
-      el("span", { class: "readers-weight" }, weight >= 0.1 ? weight.toFixed(2).replace("0.", ".") : "\u00a0"));
+      el("span", { class: "readers-weight" }, weight >= 0.005 ? weight.toFixed(2).replace("0.", ".") : "\u00a0"));
   }
 
   function row({ model, chances, answer, right, share }) {
