@@ -51,9 +51,9 @@ export default course.widget(({ root, get, set, on, live }) => {
       x += 28 + ctx.measureText(label).width;
     }
   }
-  const picture = canvas(860, 216, draw, "Size of the stream before, of what is written, and of the stream after, at each position");
+  const picture = canvas(800, 216, draw, "Size of the stream before, of what is written, and of the stream after, at each position");
   picture.element.addEventListener("click", (event) => {
-    const place = (860 - LEFT - 8) / get("shown").tokens.length;
+    const place = (800 - LEFT - 8) / get("shown").tokens.length;
     const i = Math.floor((event.offsetX - LEFT) / place);
     if (i >= 0 && i < get("shown").tokens.length) set("position", i);
   });
