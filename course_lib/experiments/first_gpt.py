@@ -21,9 +21,9 @@ CONTEXT = 256
 SEEDS = (0, 1, 2)
 VALIDATION_STORIES = 160
 SIZE = {"d_model": 128, "n_heads": 4, "n_layers": 2}
-KIND = {"positions": "rotary", "norm": "rmsnorm", "bias": False}
+KIND = {"positions": "rotary", "norm": "rmsnorm", "activation": "relu2", "qk_norm": True, "bias": False}
 SETTINGS = TrainConfig(
-    steps=320, batch_size=16, learning_rate=0.01, optimizer="muon", warmup_steps=20, evaluate_every=40
+    steps=560, batch_size=8, learning_rate=0.01, optimizer="muon", warmup_steps=20, evaluate_every=80
 )
 
 
@@ -39,7 +39,8 @@ def run_all() -> dict[str, Any]:
     for seed in SEEDS:
         torch.manual_seed(seed)
         model = GPT(GPTConfig(tokenizer.vocab_size, CONTEXT, **SIZE, **KIND))
-        history = Trainer(model, train, validation, SETTINGS).fit()
+        history = Trainer(model, train, validation, SETTINGS).fit(progress=False)
+        print(f"seed {seed}: {history[-1].validation_loss:.4f}", flush=True)
         evaluations = [record for record in history if record.validation_loss is not None]
         steps = [record.step for record in evaluations]
         losses.append([round(record.validation_loss, 4) for record in evaluations])
