@@ -191,8 +191,8 @@ SINUSOIDAL = Exercise(
         ),
         Misconception(
             lambda length, d_model: _interleaved(_angles(length, d_model, torch.arange(d_model // 2) / d_model)),
-            "Your exponent is i/d_model with i = 0, 1, 2, … counting pairs. The formula has 2i/d_model, so your "
-            "slowest hands are √10000 = 100 times too fast.",
+            "Your exponent is i/d_model with i = 0, 1, 2, … counting pairs. The formula has 2i/d_model, so all your "
+            "hands but the first are too fast, the slowest of a wide model almost √10000 = 100 times.",
         ),
         Misconception(
             _own_frequency_each,
@@ -439,8 +439,8 @@ ROTARY = Exercise(
         ),
         Misconception(
             lambda x, angles: rotate(x, -angles),
-            "You turn clockwise: the two signs are swapped. Scores between two tokens turned alike would still be "
-            "right, so this mistake hides until such queries meet keys from a cache or another library.",
+            "You turn clockwise: the two signs are swapped. Scores still depend on the distance only, and a model "
+            "trained so is just as good, so the mistake hides until you load weights that were trained the other way.",
         ),
         Misconception(
             _no_minus,
@@ -539,8 +539,8 @@ INTERPOLATION = Exercise(
         "Multiply every position by the same factor. Which, and what if the text is short enough already?",
         "torch.arange(length) * min(1, trained / length), then divide by 10000 ** (2i / d_head) as before.",
     ),
-    why="Between the marks that it has been trained on, a smooth function is safer than beyond them. The price: "
-    "neighbours are now closer than ever in training, which is why Chen et al. (2023) fine-tune briefly afterwards.",
+    why="Between the marks that it has been trained on, a smooth function is safer than beyond them: so Chen et al. "
+    "(2023) argue. The price: neighbours are now closer than ever in training, and they fine-tune briefly afterwards.",
     starter="""\
 def squeezed_angles(length, d_head, trained):   # tokens now, width of a head, tokens in training
     ...                                         # → (length, d_head/2) in radians

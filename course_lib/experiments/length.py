@@ -9,18 +9,15 @@ noise). Now and then a question mark asks for the title, which is the next token
 
 The chances are known, hence the lowest loss that any model can reach; what is reported is the loss above that floor.
 
-    python -m course_lib.experiments.length        # trains all kinds with three seeds, writes length.json
+    python -m course_lib.experiments.length                 # trains all kinds with three seeds, and stores the results
+    python -m course_lib.experiments.length alibi rotary    # only these; the others' stored results stay
 """
 
 import argparse
-import json
 import math
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -28,11 +25,13 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from course_lib.experiments.results import load_results, save_results
 from course_lib.models.gpt import GPT, GPTConfig
 from course_lib.nn.positions import RelativeBias
 from course_lib.training import Documents, TrainConfig, Trainer
 
-RESULTS = Path(__file__).with_name("length.json")
+NAME = "length"
+"""Under which name the results are stored: `load_results(NAME)["excess"][kind]["near" | "far"]`, a curve a seed."""
 
 TRAIN_LENGTH, TEST_LENGTH = 64, 512
 STRETCH = 16
@@ -109,22 +108,21 @@ def floor(kind: int) -> float:
     return (1 - NOISE + by_chance) * expected + (N_LETTERS - 1) * by_chance * other
 
 
+CONFIG = GPTConfig(VOCAB_SIZE, TEST_LENGTH, d_model=64, n_heads=4, n_layers=2, tie_embeddings=False)
+"""The model of the experiment: two layers, four heads, room for the *test* length."""
+
+
 def small_gpt(positions: str) -> GPT:
-    """The model of the experiment: two layers, four heads, room for the *test* length."""
-    return GPT(
-        GPTConfig(VOCAB_SIZE, TEST_LENGTH, d_model=64, n_heads=4, n_layers=2, positions=positions, tie_embeddings=False)
-    )
+    """The model of the experiment with this kind of positions, untrained."""
+    return GPT(replace(CONFIG, positions=positions))
 
 
-def sinusoidal_scaled() -> GPT:
-    """Sinusoids, with token vectors that start as large as they are: spread 1, not 0.02.
+class WithoutFactor(GPT):
+    """A GPT that adds the sinusoids to plain token vectors, where Vaswani et al. multiply these by √d_model first."""
 
-    Vaswani et al. 2017 (section 3.4) multiply the token vectors by √d_model for this reason.
-    """
-    model = small_gpt("sinusoidal")
-    with torch.no_grad():
-        model.token_embedding.weight.mul_(1 / 0.02)
-    return model
+    def _embed(self, tokens: Tensor, past: int) -> tuple[Tensor, None, None]:
+        """Token vectors plus sinusoids; attention needs nothing more."""
+        return self.token_embedding(tokens) + self.sinusoids[past : past + tokens.shape[1]], None, None
 
 
 class QuickRelativeBias(RelativeBias):
@@ -150,15 +148,15 @@ def relative(n_buckets: int, max_distance: int) -> GPT:
 KINDS: dict[str, Callable[[], GPT]] = {
     "none": lambda: small_gpt("none"),
     "learned": lambda: small_gpt("learned"),
-    "sinusoidal": sinusoidal_scaled,
+    "sinusoidal": lambda: small_gpt("sinusoidal"),
     "relative": lambda: relative(16, 32),
     "alibi": lambda: small_gpt("alibi"),
     "rotary": lambda: small_gpt("rotary"),
-    "sinusoidal, quiet tokens": lambda: small_gpt("sinusoidal"),
+    "sinusoidal, no factor": lambda: WithoutFactor(replace(CONFIG, positions="sinusoidal")),
     "relative, far buckets": lambda: relative(32, 128),
 }
-"""The six kinds of the lesson, and two controls: the sinusoids with token vectors of the GPT's usual size, and the
-relative bias with T5's own buckets, the last of which begin further away than a training text is long."""
+"""The six kinds of the lesson, and two controls: the sinusoids without the factor √d_model on the token vectors, and
+the relative bias with T5's own buckets, the last of which begin further away than a training text is long."""
 
 
 def train(kind: str, seed: int, steps: int) -> GPT:
@@ -228,7 +226,7 @@ def test_texts(n: int = 64) -> Texts:
 def run(
     kinds: Sequence[str] = tuple(KINDS), seeds: Sequence[int] = (0, 1, 2), steps: int = 700, n_texts: int = 64
 ) -> dict[str, Any]:
-    """Train and test every kind with every seed; what `length.json` holds."""
+    """Train and test each of these kinds with every seed; what is stored, as far as these kinds go."""
     texts = test_texts(n_texts)
     table: dict[str, dict[str, list[list[float]]]] = {kind: {"near": [], "far": []} for kind in kinds}
     for seed in seeds:
@@ -241,7 +239,7 @@ def run(
                     f"seed {seed} · {kind:25s} {name:5s} {curve[0]:6.2f} {curve[3]:6.2f} … {curve[-1]:6.2f}", flush=True
                 )
     return {
-        "command": "python -m course_lib.experiments.length",
+        "command": f"python -m course_lib.experiments.{NAME}",
         "unit": "nats above the floor, mean over each stretch of positions",
         "stretch": STRETCH,
         "train_length": TRAIN_LENGTH,
@@ -252,29 +250,30 @@ def run(
     }
 
 
-def load_results(path: Path = RESULTS) -> dict[str, Any]:
-    """The committed results: `excess[kind]["near" | "far"]` is one curve for each seed."""
-    return json.loads(path.read_text(encoding="utf-8"))
+def merge(stored: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:
+    """The stored results with the kinds measured afresh in place of their old ones; kinds that are gone are dropped.
 
-
-def save_results(results: dict[str, Any], path: Path = RESULTS) -> None:
-    """Write the results whole or not at all."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8", newline="\n") as file:
-        json.dump(results, file)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
+    Raises ValueError when the two were not measured alike.
+    """
+    for name in fresh:
+        if name != "excess" and fresh[name] != stored[name]:
+            raise ValueError(
+                f"The stored results have {name} = {stored[name]}, not {fresh[name]}, so that curves could not be "
+                "compared. Run the experiment for all kinds."
+            )
+    curves = stored["excess"] | fresh["excess"]
+    return fresh | {"excess": {kind: curves[kind] for kind in KINDS if kind in curves}}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the experiment and write its results beside this module."""
-    parser = argparse.ArgumentParser(prog="python -m course_lib.experiments.length", description=main.__doc__)
+    """Run the experiment and store its results beside this module."""
+    parser = argparse.ArgumentParser(prog=f"python -m course_lib.experiments.{NAME}", description=main.__doc__)
+    parser.add_argument("kinds", nargs="*", choices=KINDS, metavar="kind", help="only these; the others stay as stored")
     parser.add_argument("--steps", type=int, default=700)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args(arguments)
-    save_results(run(seeds=options.seeds, steps=options.steps))
+    results = run(options.kinds or tuple(KINDS), options.seeds, options.steps)
+    save_results(NAME, merge(load_results(NAME), results) if options.kinds else results)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from course_lib.experiments import length as experiment
+from course_lib.experiments.results import load_results, save_results
 from course_lib.models.gpt import GPT
 
 
@@ -94,8 +95,20 @@ def test_every_kind_reads_the_test_length(kind):
     assert torch.isfinite(model(tokens).logits).all()
 
 
+def test_the_control_lacks_the_factor_and_nothing_else():
+    torch.manual_seed(0)
+    model = experiment.KINDS["sinusoidal"]()
+    torch.manual_seed(0)
+    control = experiment.KINDS["sinusoidal, no factor"]()
+    tokens = experiment.make_texts(2, 30, generator()).tokens[:, :-1]
+    assert not torch.allclose(model(tokens).logits, control(tokens).logits)
+    with torch.no_grad():
+        control.token_embedding.weight.mul_(math.sqrt(experiment.CONFIG.d_model))
+    torch.testing.assert_close(model(tokens).logits, control(tokens).logits)
+
+
 def test_the_committed_results_are_those_of_the_lesson():
-    results = experiment.load_results()
+    results = load_results(experiment.NAME)
     assert set(results["excess"]) == set(experiment.KINDS)
     stretches = experiment.TEST_LENGTH // experiment.STRETCH
     for curves in results["excess"].values():
@@ -104,8 +117,23 @@ def test_the_committed_results_are_those_of_the_lesson():
             assert all(len(run) == stretches for run in runs)
 
 
-def test_results_are_written_whole(tmp_path):
-    path = tmp_path / "length.json"
-    experiment.save_results({"excess": {}}, path)
-    assert experiment.load_results(path) == {"excess": {}}
-    assert list(tmp_path.iterdir()) == [path]
+@pytest.fixture
+def stored(tmp_path, monkeypatch):
+    """A folder of its own for the results, and in it a very short run of one kind, and a kind that is gone."""
+    monkeypatch.setattr("course_lib.experiments.results.FOLDER", tmp_path)
+    results = experiment.run(["none"], seeds=[0], steps=2, n_texts=64)
+    save_results(experiment.NAME, results | {"excess": results["excess"] | {"gone": {}}})
+    return results
+
+
+def test_kinds_that_are_asked_for_are_measured_and_the_others_stay(stored):
+    experiment.main(["alibi", "--steps", "2", "--seeds", "0"])
+    merged = load_results(experiment.NAME)
+    assert list(merged["excess"]) == ["none", "alibi"]
+    assert merged["excess"]["none"] == stored["excess"]["none"]
+    assert {**merged, "excess": None} == {**stored, "excess": None}
+
+
+def test_curves_that_were_not_measured_alike_are_not_mixed(stored):
+    with pytest.raises(ValueError, match="steps = 2, not 3"):
+        experiment.merge(stored, stored | {"steps": 3})
