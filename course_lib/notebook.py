@@ -12,6 +12,9 @@ def start(lesson: str, seed: int = 0) -> None:
     """
     if not (len(lesson) == 2 and lesson.isdigit()):
         raise ValueError(f'a lesson is named by its two digits, such as start("02"); got {lesson!r}')
+    # Threads that wait should sleep, not spin: on a busy machine, spinning makes small models many times slower.
+    # torch reads the setting when it is first imported, so it stands before every other import.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from course_lib import plots
 
     plots.style()
