@@ -239,7 +239,7 @@ class GPT(nn.Module):
             case "learned":
                 x = x + self.positions(time, past)
             case "sinusoidal":
-                # Sines have size 1, token vectors start at 0.02. The factor is that of Vaswani et al. 2017, section 3.4.
+                # Sines have size 1, token vectors start at 0.02: the factor of Vaswani et al. 2017, section 3.4.
                 x = x * math.sqrt(self.config.d_model) + self.sinusoids[past : past + time].to(x.dtype)
             case "rotary":
                 rotary = RotaryTables(self.rotary_cos, self.rotary_sin).slice(past, time)
