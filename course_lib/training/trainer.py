@@ -168,13 +168,17 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = self.config.learning_rate * factor
 
+        # Before the backward pass: gradients may be left from an interrupted step, or from whoever had the model first.
+        self.model.zero_grad(set_to_none=True)
         loss = self._loss(tokens, targets)
         self.scaler.scale(loss).backward()
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)
         gradient_norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-        for optimizer in self.optimizers:
-            self.scaler.step(optimizer)
-            optimizer.zero_grad(set_to_none=True)
+        # The scaler leaves out an optimiser whose own gradients overflowed; here all of them wait together, because
+        # clipping has already spread the overflow to every gradient.
+        if gradient_norm.isfinite() or not self.scaler.is_enabled():
+            for optimizer in self.optimizers:
+                self.scaler.step(optimizer)
         self.scaler.update()
         return loss.item(), gradient_norm.item(), int((targets >= 0).sum())

@@ -107,6 +107,25 @@ class TestFit:
         run._update(next(run.train.in_order(4)), 0)
         assert seen == [pytest.approx(1e-3, rel=1e-2)]
 
+    def test_gradients_from_before_the_step_do_not_count(self):
+        fresh, used = tiny_gpt(), tiny_gpt()
+        batch = next(trainer(used).train.in_order(4))
+        used(*batch).loss.backward()
+        norms = [trainer(model, precision="float32")._update(batch, 0)[1] for model in (fresh, used)]
+        assert norms[0] == norms[1]
+
+    @pytest.mark.parametrize("broken", [math.inf, math.nan])
+    @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+    def test_an_overflow_in_float16_stops_every_optimizer(self, optimizer, broken):
+        model = tiny_gpt()
+        run = trainer(model, optimizer=optimizer, precision="float16")
+        model.blocks[0].feed_forward.down.weight.register_hook(lambda gradient: torch.full_like(gradient, broken))
+        before = [p.clone() for p in model.parameters()]
+        scale = run.scaler.get_scale()
+        run._update(next(run.train.in_order(4)), 0)
+        assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+        assert run.scaler.get_scale() < scale
+
 
 class TestOptimizers:
     @pytest.mark.parametrize("name", ["adamw", "muon"])
