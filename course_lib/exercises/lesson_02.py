@@ -92,7 +92,7 @@ SCALED_SCORES = Exercise(
         "Divide by the square root of the last size of `key`.",
     ),
     why="A sum of d_head independent products has variance d_head. Divided by √d_head it has spread 1 however wide "
-    "the head is, and the softmax stays where it can still learn.",
+    "the head is, and a fresh head looks at about the same number of keys.",
     starter="""\
 def scaled_scores(query, key):          # (batch, query, d_head), (batch, key, d_head)
     ...                                 # → (batch, query, key)
