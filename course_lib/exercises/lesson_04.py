@@ -192,7 +192,7 @@ SINUSOIDAL = Exercise(
         Misconception(
             lambda length, d_model: _interleaved(_angles(length, d_model, torch.arange(d_model // 2) / d_model)),
             "Your exponent is i/d_model with i = 0, 1, 2, … counting pairs. The formula has 2i/d_model, so all your "
-            "hands but the first are too fast, the slowest of a wide model almost √10000 = 100 times.",
+            "hands but the first are too fast, the slowest by a factor that nears √10000 = 100 in a wide model.",
         ),
         Misconception(
             _own_frequency_each,
