@@ -7,7 +7,7 @@ stands behind its noun. `python -m course_lib.experiments.backwards` repeats the
 """
 
 import argparse
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from course_lib.experiments.recall import save_results
+from course_lib.experiments.minimise import minimise
+from course_lib.experiments.results import save_results
 
 ADJECTIVES = ("red", "big", "old", "wet", "hot", "sad", "shy", "new")
 NOUNS = ("cat", "dog", "sun", "car", "hat", "map", "key", "cup")
@@ -76,8 +77,8 @@ class Translator(nn.Module):
 
     With `looks_back`, c_i is a fresh weighted average of the annotations for each word (Bahdanau, Cho & Bengio 2015,
     section 3). Without, it is the same for all words: the encoder's last state in each direction (the RNN
-    encoder–decoder of Cho et al. 2014, section 2.2). The widths are chosen so that both have about the same number of parameters. The readout is one
-    linear layer where the paper has a maxout layer.
+    encoder–decoder of Cho et al. 2014, section 2.2). The widths are chosen so that both have about the same number
+    of parameters. The readout is one linear layer where the paper has a maxout layer.
     """
 
     def __init__(self, looks_back: bool, d_embed: int = 24, d_encoder: int = 32) -> None:
@@ -120,23 +121,17 @@ class Translator(nn.Module):
 def train_translator(
     model: nn.Module, seed: int, steps: int = 400, longest: int = 8, learning_rate: float = 5e-3
 ) -> list[float]:
-    """Train in place on sentences of 1 to `longest` words with Adam, the rate decayed to 0; the loss of each step."""
-    optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.02, total_iters=steps)
+    """Train in place on sentences of 1 to `longest` words, as `minimise` does; the loss of each step."""
     generator = torch.Generator().manual_seed(seed)
-    losses = []
-    for _ in range(steps):
-        length = int(torch.randint(1, longest + 1, (), generator=generator))
-        source, target = draw_pairs(64, length, generator)
-        logits, _ = model(source, target)
-        loss = F.cross_entropy(logits.flatten(0, 1), target.flatten())
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        losses.append(loss.item())
-    return losses
+
+    def batch_losses() -> Iterator[Tensor]:
+        for _ in range(steps):
+            length = int(torch.randint(1, longest + 1, (), generator=generator))
+            source, target = draw_pairs(64, length, generator)
+            logits, _ = model(source, target)
+            yield F.cross_entropy(logits.flatten(0, 1), target.flatten())
+
+    return minimise(model, batch_losses(), steps, learning_rate)
 
 
 @torch.no_grad()
@@ -151,7 +146,6 @@ def word_accuracy(model: nn.Module, lengths: tuple[int, ...], size: int = 256, s
 
 # ------------------------------------------------------------------------------------------- the long version
 
-RESULTS = Path(__file__).with_name("backwards_results.json")
 LENGTHS = (2, 4, 6, 8, 10, 12, 16, 20)
 SEEDS = (1, 2, 3)
 LONGEST = 10
@@ -182,7 +176,7 @@ def run_all() -> dict[str, Any]:
 def main() -> None:
     """Run the long version and store what it found."""
     argparse.ArgumentParser(description=main.__doc__).parse_args()
-    save_results(run_all(), RESULTS)
+    save_results("backwards", run_all())
 
 
 if __name__ == "__main__":

@@ -7,11 +7,8 @@ on a calm core) and writes them to recall_results.json beside this file.
 """
 
 import argparse
-import json
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -19,9 +16,9 @@ import torch.nn.functional as F
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from course_lib.experiments.minimise import minimise
 from course_lib.experiments.recall_models import CNN, LSTM, RNN, Attention, NGram, parameters
-
-RESULTS = Path(__file__).with_name("recall_results.json")
+from course_lib.experiments.results import save_results
 
 KEYS = "abcdefghijklmnopqrstuvwxyz"
 FILLER = ("um", "so", "and", "then", "well", "oh", "but", "hm")
@@ -117,19 +114,10 @@ def training_batches(task: RecallTask, budget: Budget, seed: int) -> Iterable[Ba
 
 
 def train(model: nn.Module, task: RecallTask, budget: Budget, seed: int, learning_rate: float = 3e-3) -> list[float]:
-    """Train in place with Adam, gradients clipped to norm 1, the rate decayed to 0; the loss of each step."""
-    optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.02, total_iters=budget.steps)
-    losses = []
-    for tokens, answers in training_batches(task, budget, seed):
-        loss = F.cross_entropy(model(tokens), answers)
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        losses.append(loss.item())
-    return losses
+    """Train in place on the batches of this seed, as `minimise` does; the loss of each step."""
+    batches = training_batches(task, budget, seed)
+    batch_losses = (F.cross_entropy(model(tokens), answers) for tokens, answers in batches)
+    return minimise(model, batch_losses, budget.steps, learning_rate)
 
 
 @torch.no_grad()
@@ -277,30 +265,10 @@ def run_all(say: Callable[[str], None] = print) -> dict[str, Any]:
     }
 
 
-def load_results(path: Path = RESULTS) -> Mapping[str, Any]:
-    """What the long version measured.
-
-    Raises FileNotFoundError when it has not been run yet.
-    """
-    if not path.exists():
-        raise FileNotFoundError(f"{path.name} is missing: `python -m course_lib.experiments.recall` makes it again.")
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def save_results(results: Mapping[str, Any], path: Path = RESULTS) -> None:
-    """Write the results whole or not at all."""
-    beside = path.with_suffix(".partial")
-    with beside.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(json.dumps(results, separators=(",", ":")) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
-
-
 def main() -> None:
     """Run the long version and store what it found."""
     argparse.ArgumentParser(description=main.__doc__).parse_args()
-    save_results(run_all(lambda line: print(line, flush=True)))
+    save_results("recall", run_all(lambda line: print(line, flush=True)))
 
 
 if __name__ == "__main__":

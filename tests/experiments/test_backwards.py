@@ -2,8 +2,8 @@ import torch
 
 from course_lib.experiments import backwards
 from course_lib.experiments.backwards import ADJECTIVES, NOUNS, AdditiveAttention, Translator, draw_pairs, spell
-from course_lib.experiments.recall import load_results
 from course_lib.experiments.recall_models import parameters
+from course_lib.experiments.results import load_results
 
 
 def test_each_adjective_stands_behind_its_noun_and_nothing_else_moves():
@@ -58,7 +58,7 @@ def test_training_lowers_the_loss():
 
 
 def test_results_are_there():
-    stored = load_results(backwards.RESULTS)
+    stored = load_results("backwards")
     assert stored["command"] == "python -m course_lib.experiments.backwards"
     assert stored["steps"] == backwards.STEPS and stored["lengths"] == list(backwards.LENGTHS)
     for runs in stored["accuracy"].values():

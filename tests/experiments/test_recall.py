@@ -1,11 +1,10 @@
-import json
-
 import pytest
 import torch
 
 from course_lib.experiments import recall
 from course_lib.experiments.recall import Budget, RecallTask, accuracy, gradient_at_distance, make_models
 from course_lib.experiments.recall_models import CNN, LSTM, RNN, Attention, NGram, parameters
+from course_lib.experiments.results import load_results
 
 TASK = RecallTask()
 
@@ -100,18 +99,10 @@ def test_a_short_training_of_attention_beats_guessing():
 
 
 def test_results_are_there_complete_and_name_their_command():
-    stored = recall.load_results()
+    stored = load_results("recall")
     assert stored["command"] == "python -m course_lib.experiments.recall"
     assert stored["distances"] == list(recall.DISTANCES) and stored["pairs"] == list(recall.PAIRS)
     assert set(stored["recall"]["accuracy"]) == {"3-gram", *make_models(TASK)}
     for runs in stored["recall"]["accuracy"].values():
         assert len(runs) == len(recall.SEEDS) and all(len(run) == len(recall.DISTANCES) for run in runs)
     assert stored["parameters"] == {name: parameters(make()) for name, make in make_models(TASK).items()}
-
-
-def test_missing_results_say_how_to_make_them(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"python -m course_lib\.experiments\.recall"):
-        recall.load_results(tmp_path / "none.json")
-    recall.save_results({"a": 1}, tmp_path / "some.json")
-    assert json.loads((tmp_path / "some.json").read_text()) == {"a": 1}
-    assert [path.name for path in tmp_path.iterdir()] == ["some.json"]
