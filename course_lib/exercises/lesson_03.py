@@ -41,7 +41,7 @@ SPLIT = Exercise(
         Misconception(
             lambda x, n_heads: x.transpose(1, 2).reshape(x.shape[0], n_heads, x.shape[1], -1),
             "You swapped time with the features before the cut, and then reshaped. That reads feature after feature, "
-            "so one row of a head holds one feature of several tokens. Cut first, then transpose.",
+            "so a row of a head holds a feature or two of several tokens. Cut first, then transpose.",
         ),
     ],
     hints=(
