@@ -14,10 +14,10 @@ def make_optimizers(
     """The optimisers of a model's parameters, each of which is in exactly one of them.
 
     "adamw" decays matrices and leaves vectors (biases, norm weights) alone: shrinking those does not make a
-    function simpler. "muon" gives the blocks' matrices an orthogonalised momentum step and leaves embeddings and
-    vectors to AdamW.
+    function simpler. "muon" gives the blocks' matrices an orthogonalised momentum step and leaves embeddings, a module
+    named `unembedding` and vectors to AdamW; its steps are scaled to the size of AdamW's, so that one rate fits both.
 
-    Sources: Loshchilov and Hutter 2019 (AdamW); Jordan et al. 2024 (Muon).
+    Sources: Loshchilov and Hutter 2019 (AdamW); Jordan et al. 2024 (Muon); Liu et al. 2025, section 2.2 (its scale).
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     vectors = [p for p in parameters if p.ndim < 2]
@@ -25,9 +25,10 @@ def make_optimizers(
     if name == "adamw":
         return [_adamw(matrices, vectors, learning_rate, weight_decay)]
     if name == "muon":
-        embeddings = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
-        hidden = [p for p in matrices if id(p) not in embeddings and p.ndim == 2]
-        rest = [p for p in matrices if id(p) in embeddings or p.ndim != 2]
+        of_tokens = [m for n, m in model.named_modules() if isinstance(m, nn.Embedding) or n == "unembedding"]
+        left_out = {id(p) for m in of_tokens for p in m.parameters()}
+        hidden = [p for p in matrices if id(p) not in left_out and p.ndim == 2]
+        rest = [p for p in matrices if id(p) in left_out or p.ndim != 2]
         muon = torch.optim.Muon(hidden, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
         return [muon, _adamw(rest, vectors, learning_rate, weight_decay)]
     raise ValueError(f"There is no optimiser {name!r}: choose one of {', '.join(OPTIMIZERS)}.")

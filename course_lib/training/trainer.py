@@ -109,10 +109,11 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.device.name, enabled=self.device.dtype == torch.float16)
 
     def fit(self, *, progress: bool = True) -> list[Record]:
-        """Train for `config.steps` updates; answer one Record for each."""
+        """Train for `config.steps` updates; answer one Record for each. Called again, it starts a new round."""
         config = self.config
         generator = torch.Generator().manual_seed(config.seed)
         batches = self.train.shuffled(config.batch_size, generator)
+        self.history = []
         started = time.perf_counter()
         bar = tqdm(total=config.steps, unit="step", disable=not progress, leave=False)
         self.model.train()

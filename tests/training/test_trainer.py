@@ -75,6 +75,13 @@ class TestFit:
         assert records[1].tokens == 7 * 13  # two batches are one pass
         assert records[-1].learning_rate < records[10].learning_rate
 
+    def test_a_second_round_has_records_of_its_own(self):
+        run = trainer(tiny_gpt(), steps=3)
+        first, second = run.fit(progress=False), run.fit(progress=False)
+        assert [r.step for r in first] == [r.step for r in second] == [1, 2, 3]
+        assert second[0].tokens == first[0].tokens
+        assert run.history is second
+
     def test_an_interrupt_keeps_what_was_learned(self, capsys):
         def stop_at_three(record):
             if record.step == 3:
@@ -135,6 +142,12 @@ class TestOptimizers:
         ids = [id(p) for g in groups for p in g["params"]]
         assert sorted(ids) == sorted(id(p) for p in model.parameters())
         assert all(g["weight_decay"] == 0 for g in groups for p in g["params"] if p.ndim < 2)
+
+    def test_muon_moves_the_matrices_of_the_blocks_only(self):
+        model = tiny_gpt(tie_embeddings=False)
+        muon, _ = make_optimizers(model, "muon", learning_rate=1.0, weight_decay=1.0)
+        moved = {id(p) for g in muon.param_groups for p in g["params"]}
+        assert moved == {id(p) for p in model.blocks.parameters() if p.ndim == 2}
 
     def test_warm_up_then_half_a_cosine(self):
         factors = [learning_rate_factor(s, steps=110, warmup_steps=10, final=0.1) for s in range(111)]
