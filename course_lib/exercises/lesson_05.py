@@ -174,8 +174,8 @@ def rms_norm(x, gain, eps):
         "What does layer norm do that is not in that name?",
         "x / √(mean of x² over the last axis + ε) · gain.",
     ),
-    why="RMS norm keeps what matters most in practice, a token's size, and drops the mean and the bias: a little less "
-    "work, and in Zhang and Sennrich's experiments results as good.",
+    why="RMS norm sets every token to one size, which is what matters most in practice, and leaves out the mean and "
+    "the bias: a little less work, and in Zhang and Sennrich's experiments results as good.",
     starter="""\
 def rms_norm(x, gain, eps):             # (batch, time, d_model), (d_model,), a number
     ...                                 # → (batch, time, d_model)
@@ -231,7 +231,7 @@ class MyFeedForward(nn.Module):
         Misconception(
             _feed_forward(lambda self, x: F.gelu(self.down(self.up(x)))),
             "The activation stands around the *second* linear map. Between the two maps there is nothing, so they "
-            "collapse into one 8 × 8 matrix, and what is added to the stream is hardly ever negative.",
+            "collapse into one 8 × 8 matrix, and what is added to the stream is never below −0.17.",
         ),
         Misconception(
             _feed_forward(lambda self, x: F.relu(self.down(F.relu(self.up(x))))),
@@ -331,6 +331,11 @@ def _one_norm(self, x, attend):
     return x + self.feed_forward(self.norm1(x))
 
 
+def _causal(self, x, _):
+    x = x + self.attention(self.norm1(x), causal=True).output
+    return x + self.feed_forward(self.norm2(x))
+
+
 def _no_second_norm(self, x, attend):
     x = x + attend(self.norm1(x))
     return x + self.feed_forward(x)
@@ -403,13 +408,18 @@ class PreNormBlock(nn.Module):
             _block(_no_second_norm),
             "The feed-forward reads the stream without a norm: its input grows with depth.",
         ),
+        Misconception(
+            _block(_causal),
+            "The wiring is right, but your attention is causal: each token sees only itself and those before it, as "
+            "in a GPT. This exercise asks for a block without a mask: leave `causal=True` out.",
+        ),
     ],
     hints=(
         "Say it for one sublayer: the stream is copied, the copy is …, the sublayer …, and its answer is … .",
         "How often may `x =` appear with anything but an addition on its right?",
         "`x = x + attention(norm1(x)).output`, then the same with `feed_forward` and `norm2`.",
     ),
-    why="Read through a norm, write by adding, twice. The stream itself runs from the embedding to the logits with "
+    why="Read through a norm, write by adding, twice. The stream itself runs from the embedding to the final norm with "
     "nothing on it but additions.",
     starter="""\
 class PreNormBlock(nn.Module):
