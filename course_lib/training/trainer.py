@@ -140,6 +140,7 @@ class Trainer:
         finally:
             bar.close()
             self.model.eval()
+            self.model.zero_grad(set_to_none=True)
         return self.history
 
     @torch.no_grad()
@@ -169,7 +170,7 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = self.config.learning_rate * factor
 
-        # Before the backward pass: gradients may be left from an interrupted step, or from whoever had the model first.
+        # Whoever had the model first may have left gradients in it.
         self.model.zero_grad(set_to_none=True)
         loss = self._loss(tokens, targets)
         self.scaler.scale(loss).backward()

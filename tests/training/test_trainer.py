@@ -93,6 +93,7 @@ class TestFit:
         assert len(run.fit(progress=False)) == 3
         assert "Stopped after 3 of 40 steps" in capsys.readouterr().out
         assert not model.training
+        assert all(p.grad is None for p in model.parameters())
 
     def test_evaluation_weighs_every_target_alike_and_switches_dropout_off(self):
         model = tiny_gpt(dropout=0.5)
