@@ -8,7 +8,7 @@ on a calm core) and writes them to recall_results.json beside this file.
 
 import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -176,6 +176,8 @@ DISTANCES = (1, 2, 4, 8, 12, 14, 15, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 RATES = (3e-3, 1e-2)
 SEEDS = (1, 2, 3, 4, 5)
 PAIRS = (2, 4, 8, 16, 24)
+MORE_PAIRS = 16  # with so many the LSTM is given more steps, and then a wider state
+FAR_ONLY = replace(LONG, shortest=24)
 REWRITE_DISTANCES = (4, 8, 16, 32)
 
 
@@ -226,25 +228,64 @@ def measure(
     return results
 
 
+def learned(
+    make: Callable[[], nn.Module], task: RecallTask, budget: Budget, rate: float, seed: int, distance: int = 32
+) -> float:
+    """Train a fresh model; its share of right answers at this distance."""
+    torch.manual_seed(seed)
+    model = make()
+    train(model, task, budget, seed, rate)
+    return float(f"{accuracy(model, task, [distance])[0]:.3g}")
+
+
 def measure_capacity(rates: Mapping[str, float], say: Callable[[str], None]) -> dict[str, list[list[float]]]:
     """Accuracy at distance 32 of LSTM and attention, each trained anew for each number of pairs to hold."""
+    tasks = [RecallTask(n_keys=24, n_pairs=n_pairs) for n_pairs in PAIRS]
     results: dict[str, list[list[float]]] = {}
     for name in ("LSTM", "attention"):
         for seed in SEEDS[:3]:
-            shares = []
-            for n_pairs in PAIRS:
-                task = RecallTask(n_keys=24, n_pairs=n_pairs)
-                torch.manual_seed(seed)
-                model = make_models(task)[name]()
-                train(model, task, LONG, seed, rates[name])
-                shares.append(float(f"{accuracy(model, task, [32])[0]:.3g}"))
+            shares = [learned(make_models(task)[name], task, LONG, rates[name], seed) for task in tasks]
             results.setdefault(name, []).append(shares)
             say(f"{name} seed {seed}, {PAIRS} pairs: {shares}")
     return results
 
 
+def measure_more(
+    rate: float, say: Callable[[str], None], budget: Budget = LONG, seeds: Sequence[int] = SEEDS[:3]
+) -> dict[str, Any]:
+    """What more steps, or a wider state, give an LSTM with many pairs to hold: accuracy at 32 for each seed."""
+    task = RecallTask(n_keys=24, n_pairs=MORE_PAIRS)
+
+    def lstm(d_hidden: int = 32) -> LSTM:
+        return LSTM(task.vocab_size, task.n_values, d_hidden)
+
+    longer = replace(budget, steps=4 * budget.steps)
+    shares = {
+        "steps x 4": [learned(lstm, task, longer, rate, seed) for seed in seeds],
+        "state x 4": [learned(lambda: lstm(4 * 32), task, budget, rate, seed) for seed in seeds],
+    }
+    say(f"LSTM, {MORE_PAIRS} pairs: {shares}")
+    return {"pairs": MORE_PAIRS, "accuracy": shares}
+
+
+def measure_far_only(
+    rates: Mapping[str, float],
+    say: Callable[[str], None],
+    budget: Budget = FAR_ONLY,
+    seeds: Sequence[int] = SEEDS,
+) -> dict[str, list[float]]:
+    """Accuracy at distance 32 when no short distance was trained, one number for each seed."""
+    task = RecallTask()
+    shares = {
+        name: [learned(make_models(task)[name], task, budget, rates[name], seed) for seed in seeds]
+        for name in ("LSTM", "attention")
+    }
+    say(f"trained on distances {budget.shortest} to {budget.longest} only: {shares}")
+    return shares
+
+
 def run_all(say: Callable[[str], None] = print) -> dict[str, Any]:
-    """The whole long experiment: distance, how many pairs there are to hold, and a task where only order tells."""
+    """The whole long experiment: distance, how many pairs to hold, far questions only, and where only order tells."""
     task, rewriting = RecallTask(), RecallTask(rewrite=True)
     recall = measure(task, list(make_models(task)), DISTANCES, say)
     recall["accuracy"]["3-gram"] = [
@@ -260,6 +301,8 @@ def run_all(say: Callable[[str], None] = print) -> dict[str, Any]:
         "recall": recall,
         "pairs": list(PAIRS),
         "capacity": measure_capacity(rates, say),
+        "more": measure_more(rates["LSTM"], say),
+        "far_only": measure_far_only(rates, say),
         "rewrite_distances": list(REWRITE_DISTANCES),
         "rewrite": measure(rewriting, ["LSTM", "attention"], REWRITE_DISTANCES, say, SEEDS[:3]),
     }

@@ -98,6 +98,34 @@ def test_a_short_training_of_attention_beats_guessing():
     assert accuracy(model, TASK, [4])[0] > 0.8
 
 
+def test_learned_is_the_same_for_the_same_seed_and_learns():
+    make = make_models(TASK)["attention"]
+    one, other = (recall.learned(make, TASK, Budget(steps=60), 1e-2, seed=1, distance=2) for _ in range(2))
+    assert one == other > 0.4
+
+
+def test_more_steps_and_a_wider_state_at_tiny_size(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        recall, "learned", lambda make, task, budget, rate, seed: asked.append((make(), task, budget)) or rate + seed
+    )
+    found = recall.measure_more(0.5, lambda line: None, Budget(steps=2, batch_size=4), seeds=(1, 2))
+    assert found == {"pairs": 16, "accuracy": {"steps x 4": [1.5, 2.5], "state x 4": [1.5, 2.5]}}
+    assert [(model.lstm.hidden_size, budget.steps) for model, _, budget in asked] == [(32, 8)] * 2 + [(128, 2)] * 2
+    assert {task.n_pairs for _, task, _ in asked} == {recall.MORE_PAIRS}
+
+
+def test_far_only_trains_on_no_short_distance():
+    batches = list(recall.training_batches(TASK, Budget(steps=30, batch_size=2, shortest=24), seed=0))
+    reach = {tokens.shape[1] - 1 - TASK.n_pairs for tokens, _ in batches}  # distance and up to 3 of filler
+    assert min(reach) >= 24 and max(reach) <= 32 + 3
+    rates = {"LSTM": 1e-2, "attention": 1e-2}
+    shares = recall.measure_far_only(rates, lambda line: None, Budget(steps=1, batch_size=4, shortest=24), seeds=(1, 2))
+    assert set(shares) == set(rates) and all(0 <= share <= 1 for runs in shares.values() for share in runs)
+    assert [len(runs) for runs in shares.values()] == [2, 2]
+    assert (recall.FAR_ONLY.shortest, recall.FAR_ONLY.steps) == (24, recall.LONG.steps)
+
+
 def test_results_are_there_complete_and_name_their_command():
     stored = load_results("recall")
     assert stored["command"] == "python -m course_lib.experiments.recall"
@@ -105,4 +133,7 @@ def test_results_are_there_complete_and_name_their_command():
     assert set(stored["recall"]["accuracy"]) == {"3-gram", *make_models(TASK)}
     for runs in stored["recall"]["accuracy"].values():
         assert len(runs) == len(recall.SEEDS) and all(len(run) == len(recall.DISTANCES) for run in runs)
+    assert [len(runs) for runs in stored["more"]["accuracy"].values()] == [3, 3]
+    assert stored["more"]["pairs"] == recall.MORE_PAIRS and recall.MORE_PAIRS in recall.PAIRS
+    assert [len(runs) for runs in stored["far_only"].values()] == [len(recall.SEEDS)] * 2
     assert stored["parameters"] == {name: parameters(make()) for name, make in make_models(TASK).items()}
