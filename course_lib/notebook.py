@@ -12,9 +12,9 @@ def start(lesson: str, seed: int = 0) -> None:
     """
     if not (len(lesson) == 2 and lesson.isdigit()):
         raise ValueError(f'a lesson is named by its two digits, such as start("02"); got {lesson!r}')
-    # Threads that wait should sleep, not spin: on a busy machine, spinning makes small models many times slower.
-    # torch reads the setting when it is first imported, so it stands before every other import.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Threads that wait for each other spin at first, and go to sleep soon: spinning on, as they would by default, makes
+    # small models many times slower on a machine that is busy with other things. Read when torch is first imported.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     from course_lib import plots
 
     plots.style()

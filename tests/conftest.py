@@ -7,7 +7,7 @@ import hook, so a tensor of the wrong shape fails at the call that passed it.
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as course_lib.notebook.start does, and why
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as course_lib.notebook.start does, and why
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import jaxtyping

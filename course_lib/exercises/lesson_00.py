@@ -312,7 +312,7 @@ FIRST_WRONG_TARGET = Exercise(
         "the end, `None`.",
     ),
     why="One line of arithmetic that every data loader can be held to. A loss curve shows that something was learned, "
-    "and this shows that it was the right thing.",
+    "and this shows that the right thing was asked for.",
     solution_code="""\
 def first_wrong_target(inputs, targets):
     for t in range(len(inputs) - 1):

@@ -9,14 +9,23 @@ export default course.widget(({ root, get, on, floats, live }) => {
 
   const pairs = (name) => {
     const flat = floats(name);
-    return Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1]]);
+    const points = Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1]]);
+    return points.filter(([, loss]) => Number.isFinite(loss)); // a run that blew up still has a picture
   };
+
+  /* 1, 2 or 5 times a power of ten, at least `least` and at least 1: the distance between two grid lines. */
+  function niceStep(least) {
+    const power = 10 ** Math.floor(Math.log10(Math.max(1, least)));
+    return [1, 2, 5, 10].map((times) => times * power).find((step) => step >= least);
+  }
 
   const picture = canvas(WIDTH, HEIGHT, (ctx) => {
     const training = pairs("training");
     const validation = pairs("validation");
     const floor = get("floor");
-    const highest = Math.max(1, Math.ceil(Math.max(0, ...training.map(([, loss]) => loss))));
+    const most = Math.max(1, ...[...training, ...validation].map(([, loss]) => loss));
+    const between = niceStep(most / 6);
+    const highest = Math.ceil(most / between) * between;
     const x = (step) => PLOT.left + (step / get("steps")) * (PLOT.right - PLOT.left);
     const y = (loss) => PLOT.bottom - (loss / highest) * (PLOT.bottom - PLOT.top);
 
@@ -25,7 +34,7 @@ export default course.widget(({ root, get, on, floats, live }) => {
     ctx.lineWidth = 1;
     ctx.textAlign = "right";
     ctx.textBaseline = "middle";
-    for (let loss = 0; loss <= highest; loss += 1) {
+    for (let loss = 0; loss <= highest; loss += between) {
       ctx.fillText(String(loss), PLOT.left - 6, y(loss));
       stroke(ctx, [[PLOT.left, y(loss)], [PLOT.right, y(loss)]]);
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import traitlets
@@ -109,9 +109,9 @@ class TrainingCurve(CourseWidget):
         if not self._training:
             return "Axes for the loss against the training step, still empty."
         first = self._training[0][1]
-        last: Any = (self._validation or self._training)[-1]
+        step, last = (self._validation or self._training)[-1]
+        move = "falls" if last < first else "does not fall: it goes"
         floor = "" if self.floor is None else f" The floor is drawn at {self.floor:.3f}."
         return (
-            f"The loss falls from {first:.2f} nats at the first training step to {last[1]:.3f} at step {last[0]}, "
-            f"steeply at first and slowly later.{floor}"
+            f"The loss {move} from {first:.2f} nats at the first training step to {last:.3f} at step {step:.0f}.{floor}"
         )
