@@ -1,7 +1,8 @@
 """What the browser tests share: one Chromium and one JupyterLab for each file of tests.
 
 `lab` opens a copy of a notebook the way `make lab` does and gives a `LabPage`: run all cells, then look at the page,
-at the notebook as JupyterLab saved it, and at `troubles`, which is empty when nothing went wrong.
+at the notebook as JupyterLab saved it, and at `troubles`, which is empty when nothing went wrong. `open_page` opens
+a widget's page without Jupyter; `front_end.py` has what drives it.
 """
 
 import shutil
@@ -50,3 +51,39 @@ def lab(browser: Any, running_lab: tuple[str, Path]) -> Iterator[Callable[..., L
     yield open_one
     for one in opened:
         one.page.context.close()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+    """A function that opens an address and returns the page; every error and foreign request fails the test."""
+    troubles: list[str] = []
+    pages: list[Any] = []
+
+    def opened(url: str, *, scheme: str = "light", serve: dict[str, tuple[str, str]] | None = None) -> Any:
+        page = browser.new_page(color_scheme=scheme, viewport={"width": 1100, "height": 700})
+        page.set_default_timeout(20_000)
+        pages.append(page)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("console", lambda message: message.type == "error" and troubles.append(message.text))
+        page.on("dialog", lambda dialog: (troubles.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+
+        def answer(route: Any) -> None:
+            path = route.request.url.removeprefix("http://widget.test")
+            if serve and path in serve:
+                body, kind = serve[path]
+                return route.fulfill(body=body, content_type=kind)
+            if route.request.url != url:
+                troubles.append(f"request: {route.request.url}")
+                return route.abort()
+            return route.continue_()
+
+        page.route(lambda address: not address.startswith("data:"), answer)
+        page.goto(url)
+        page.wait_for_selector(".course-widget")
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+        return page
+
+    yield opened
+    for page in pages:
+        page.close()
+    assert not troubles

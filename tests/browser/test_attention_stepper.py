@@ -1,12 +1,10 @@
 """The stepper's page: the same numbers as Python, edited by mouse and keyboard, with no kernel behind it."""
 
-import json
-import shutil
-
 import pytest
 import torch
 
 from course_lib.widgets.attention_stepper import AttentionStepper
+from tests.browser.front_end import in_a_front_end
 
 pytestmark = pytest.mark.browser
 
@@ -14,70 +12,17 @@ TOKENS = ["Mia", "<img src=x onerror=alert(1)>", "it"]
 QUERY, KEY = [[1, 0], [0, 1], [-1, 2]], [[2, 1], [0, 1], [1, 1]]
 VALUE = [[0, 10], [10, 0], [0, 0]]
 
-MODEL = """
-import widget from "/widget.js";
-const state = await (await fetch("/state.json")).json();
-const listeners = {};
-window.state = state;
-const model = {
-  get: (name) => state[name],
-  set: (name, value) => { state[name] = value; (listeners[`change:${name}`] ?? []).forEach((listener) => listener()); },
-  save_changes() {},
-  on: (name, listener) => (listeners[name] ??= []).push(listener),
-  off() {},
-};
-window.model = model;
-widget.render({ model, el: document.body });
-"""
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if executable is None:
-        pytest.skip("needs Chromium")
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        yield running
-        running.close()
-
 
 @pytest.fixture
-def shown(chromium):
-    """A function that shows a stepper and returns the page; script errors and alerts fail the test."""
-    troubles, pages = [], []
+def shown(open_page):
+    """A function that shows a stepper and returns the page."""
 
     def show(stepper):
-        names = ("tokens", "query", "key", "value", "allowed", "divide_by", "softmax_over", "accessible_name")
-        state = json.dumps({name: getattr(stepper, name) for name in names})
-        start = f'<!doctype html><meta charset="utf-8"><style>{stepper._css}</style><body>'
-        files = {
-            "/": (start + '<script type="module" src="/go.js"></script>', "text/html"),
-            "/go.js": (MODEL, "text/javascript"),
-            "/widget.js": (stepper._esm, "text/javascript"),
-            "/state.json": (state, "application/json"),
-            "/favicon.ico": ("", "image/x-icon"),
-        }
-        page = chromium.new_page(viewport={"width": 1000, "height": 600})
-        pages.append(page)
-        page.set_default_timeout(8_000)
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("dialog", lambda dialog: (troubles.append(dialog.message), dialog.dismiss()))
-
-        def answer(route):
-            body, kind = files[route.request.url.removeprefix("http://widget.test")]
-            route.fulfill(body=body, content_type=kind)
-
-        page.route("**/*", answer)
-        page.goto("http://widget.test/")
+        page = in_a_front_end(open_page, stepper)
         page.wait_for_selector(".stepper-said")
         return page
 
-    yield show
-    for page in pages:
-        page.close()
-    assert not troubles
+    return show
 
 
 def numbers(page, step):

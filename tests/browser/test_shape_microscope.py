@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from course_lib.widgets.shape_microscope import ShapeMicroscope
-from tests.browser.test_widgets_page import in_a_front_end, open_page, pixel  # noqa: F401
+from tests.browser.front_end import in_a_front_end, pixel
 
 pytestmark = pytest.mark.browser
 
@@ -13,7 +13,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture
-def page(open_page):  # noqa: F811
+def page(open_page):
     x = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
     return in_a_front_end(open_page, ShapeMicroscope(x, 2, [[HOSTILE, "bites", "man"], ["man", "bites", "dog"]]))
 

@@ -6,7 +6,7 @@ import torch
 from course_lib.models.gpt import GPT, GPTConfig
 from course_lib.text.tokenizers import CharTokenizer
 from course_lib.widgets.stream_microscope import StreamMicroscope
-from tests.browser.test_widgets_page import in_a_front_end, open_page  # noqa: F401
+from tests.browser.front_end import in_a_front_end
 
 pytestmark = pytest.mark.browser
 TEXT = "a <b> cat"
@@ -24,7 +24,7 @@ def widget():
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_arrow_keys_walk_through_the_sublayers(open_page, widget, scheme):  # noqa: F811
+def test_arrow_keys_walk_through_the_sublayers(open_page, widget, scheme):
     page = in_a_front_end(open_page, widget, scheme=scheme)
     page.get_by_role("slider", name="sublayer").press("ArrowRight")
     assert page.evaluate("sent") == [["step", 3]]
@@ -35,7 +35,7 @@ def test_arrow_keys_walk_through_the_sublayers(open_page, widget, scheme):  # no
     assert page.locator("tr.stream-chosen th").inner_text() == "block 2 attention"
 
 
-def test_a_click_on_a_row_and_on_a_bar_choose_step_and_position(open_page, widget):  # noqa: F811
+def test_a_click_on_a_row_and_on_a_bar_choose_step_and_position(open_page, widget):
     page = in_a_front_end(open_page, widget)
     page.get_by_role("row", name="embedding").click()
     page.locator("canvas").click(position={"x": 60, "y": 100})
@@ -43,7 +43,7 @@ def test_a_click_on_a_row_and_on_a_bar_choose_step_and_position(open_page, widge
     assert "“⊢”" in page.locator("caption").inner_text()
 
 
-def test_the_switches_ask_the_kernel_and_new_numbers_are_shown(open_page, widget):  # noqa: F811
+def test_the_switches_ask_the_kernel_and_new_numbers_are_shown(open_page, widget):
     page = in_a_front_end(open_page, widget)
     page.get_by_role("combobox", name="norm").select_option("after each addition")
     page.get_by_role("checkbox", name="residual path").uncheck()

@@ -1,8 +1,6 @@
 """Widgets in a real browser without Jupyter: the explorer's own page, and a module driven by a stand-in model."""
 
-import base64
 import importlib
-import json
 import re
 import sys
 import textwrap
@@ -11,110 +9,13 @@ import numpy as np
 import pytest
 
 from course_lib.widgets import AttentionExplorer, base
+from tests.browser.front_end import in_a_front_end, pixel
 
 pytestmark = pytest.mark.browser
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 SHOWN = HOSTILE.replace(" ", "␣")
 DARK_BLUE, YELLOW = (0, 34, 78), (254, 232, 56)  # the two ends of cividis
-
-# A model as a front end gives it to a widget: binary traits arrive as DataView in Jupyter, as Uint8Array in Colab.
-STAND_IN = """
-import widget from "/widget.js";
-const decode = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-const given = await (await fetch("/state.json")).json();
-const state = { ...given.values };
-for (const [name, text] of Object.entries(given.binary)) {
-  const bytes = decode(text);
-  // Not at a multiple of four, as it may happen on the wire.
-  const shifted = new Uint8Array(bytes.length + 1);
-  shifted.set(bytes, 1);
-  state[name] = given.colab ? shifted.subarray(1) : new DataView(shifted.buffer, 1);
-}
-const listeners = {};
-window.sent = [];
-window.changed = (name, value) => { state[name] = value; (listeners[`change:${name}`] ?? []).forEach((f) => f()); };
-window.floats = (numbers) => new DataView(Float32Array.from(numbers).buffer);
-const model = {
-  get: (name) => state[name],
-  set: (name, value) => { window.sent.push([name, value]); window.changed(name, value); },
-  save_changes() {},
-  on: (name, listener) => (listeners[name] ??= []).push(listener),
-  off: (name, listener) => { listeners[name] = listeners[name].filter((other) => other !== listener); },
-};
-window.counts = () => Object.values(listeners).map((list) => list.length);
-window.undo = widget.render({ model, el: document.body.appendChild(document.createElement("div")) });
-"""
-
-
-@pytest.fixture
-def open_page(browser):
-    """A function that opens an address and returns the page; every error and foreign request fails the test."""
-    troubles, pages = [], []
-
-    def opened(url, *, scheme="light", serve=None):
-        page = browser.new_page(color_scheme=scheme, viewport={"width": 1100, "height": 700})
-        page.set_default_timeout(8_000)
-        pages.append(page)
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("console", lambda message: message.type == "error" and troubles.append(message.text))
-        page.on("dialog", lambda dialog: (troubles.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-
-        def answer(route):
-            path = route.request.url.removeprefix("http://widget.test")
-            if serve and path in serve:
-                body, kind = serve[path]
-                return route.fulfill(body=body, content_type=kind)
-            if route.request.url != url:
-                troubles.append(f"request: {route.request.url}")
-                return route.abort()
-            return route.continue_()
-
-        page.route(lambda address: not address.startswith("data:"), answer)
-        page.goto(url)
-        page.wait_for_selector(".course-widget")
-        page.evaluate("() => new Promise(requestAnimationFrame)")
-        return page
-
-    yield opened
-    for page in pages:
-        page.close()
-    assert not troubles
-
-
-def in_a_front_end(open_page, widget, *, colab=False, scheme="light", body=""):
-    """The widget's module as Jupyter would load it, with a stand-in for the model."""
-    values, binary = {}, {}
-    for name, value in widget.get_state().items():
-        if isinstance(value, (bytes, memoryview)):
-            binary[name] = base64.b64encode(bytes(value)).decode()
-        elif not name.startswith("_") and name not in ("layout", "tabbable", "tooltip"):
-            values[name] = value
-    start = '<script type="module" src="/go.js"></script>'
-    html = f'<!doctype html><meta charset="utf-8"><style>{widget._css}</style><body {body}>{start}'
-    script = "text/javascript"
-    serve = {
-        "/": (html, "text/html"),
-        "/go.js": (STAND_IN, script),
-        "/widget.js": (widget._esm, script),
-        "/state.json": (json.dumps({"values": values, "binary": binary, "colab": colab}), "application/json"),
-        "/favicon.ico": ("", "image/x-icon"),
-    }
-    return open_page("http://widget.test/", scheme=scheme, serve=serve)
-
-
-def pixel(page, canvas, x, y):
-    """The colour at a point of the n-th canvas, in CSS pixels."""
-    return tuple(
-        page.evaluate(
-            """([n, x, y]) => {
-                const canvas = document.querySelectorAll(".course-widget canvas")[n];
-                const scale = canvas.width / canvas.clientWidth;
-                return [...canvas.getContext("2d").getImageData(x * scale, y * scale, 1, 1).data].slice(0, 3);
-            }""",
-            [canvas, x, y],
-        )
-    )
 
 
 def known_explorer():
