@@ -18,7 +18,7 @@ from course_lib.widgets.base import CourseWidget
 if TYPE_CHECKING:
     from course_lib.training import Record
 
-BETWEEN_DRAWINGS = 0.2  # seconds; more messages than this would cost the training more than they show
+BETWEEN_DRAWINGS = 0.5  # seconds; drawing more often takes time from the training that it shows
 
 
 class TrainingCurve(CourseWidget):
