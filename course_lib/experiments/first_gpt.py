@@ -24,7 +24,7 @@ VALIDATION_STORIES = 160
 SIZE = {"d_model": 128, "n_heads": 4, "n_layers": 2}
 KIND = {"positions": "rotary", "norm": "rmsnorm", "activation": "relu2", "bias": False}
 SETTINGS = TrainConfig(
-    steps=600, batch_size=8, learning_rate=0.01, optimizer="muon", warmup_steps=20, evaluate_every=75
+    steps=550, batch_size=8, learning_rate=0.01, optimizer="muon", warmup_steps=20, evaluate_every=110
 )
 
 
