@@ -30,6 +30,7 @@ from tools.setup_environment import COMMANDS, FIRST_LESSON
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+QUIET += ["--disable-features=IsolateSandboxedIframes"]  # in a process of their own, their requests pass unseen
 LOCAL = re.compile(r"(?:https?|wss?)://(?:127\.0\.0\.1|localhost)[:/]|data:|blob:|about:")
 
 

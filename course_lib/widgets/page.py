@@ -6,12 +6,12 @@ import base64
 import hashlib
 import html
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from course_lib.files import write_atomically
-from course_lib.plots import png_bundle, style
 from course_lib.widgets.base import HERE, CourseWidget
 
 PAGE_STYLE = """
@@ -32,10 +32,13 @@ PAGE = """<!doctype html>
 <div id="widget"></div>
 <noscript><img alt="{alt}" src="data:image/png;base64,{picture}"></noscript>
 <script type="application/json" id="state">{state}</script>
+{binary}
 <script type="module">{script}</script>
 </body>
 </html>
 """
+
+BINARY = '<script type="application/octet-stream" data-trait="{name}">{data}</script>'
 
 
 def write_page(path: Path, widget: CourseWidget, state: Mapping[str, Any], binary: Mapping[str, bytes]) -> Path:
@@ -46,21 +49,19 @@ def write_page(path: Path, widget: CourseWidget, state: Mapping[str, Any], binar
     """
     script = page_script(widget._esm)
     sheet = widget._css + PAGE_STYLE
-    style()
-    figure, alt = widget.static_picture()
-    picture = png_bundle(figure, alt)[0]["image/png"]
-    encoded = {name: base64.b64encode(data).decode("ascii") for name, data in binary.items()}
+    data, metadata = widget.picture_bundle()
     page = PAGE.format(
         policy=f"default-src 'none'; script-src {hash_of(script)}; style-src {hash_of(sheet)}; img-src data:; "
         "base-uri 'none'; form-action 'none'",
         title=html.escape(widget.describe()),
         style=sheet,
-        alt=html.escape(alt),
-        picture=picture,
-        state=json_for_html({"values": dict(state), "binary": encoded}),
+        alt=html.escape(metadata["image/png"]["alt"]),
+        picture=data["image/png"],
+        state=json_for_html(dict(state)),
+        binary="\n".join(BINARY.format(name=name, data=base64.b64encode(data).decode()) for name, data in binary.items()),
         script=script,
     )
-    write_atomically(path, page.encode())
+    write_atomically(path, page.encode(errors="replace"))  # half of a surrogate pair in the title becomes "?"
     return path
 
 
@@ -73,9 +74,13 @@ def page_script(module: str) -> str:
 
 
 def json_for_html(value: Any) -> str:
-    """JSON that may stand inside a script element: no text in it can end the element or start a comment."""
-    escapes = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
-    return json.dumps(value, ensure_ascii=False).translate(str.maketrans(escapes))
+    """JSON that may stand inside a script element, as JSON or as JavaScript: no text in it can leave its string.
+
+    What a file cannot hold (half of a surrogate pair) is written as an escape too.
+    Raises ValueError for NaN and infinity, which JSON cannot say.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return re.sub("[<>&\u2028\u2029\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def hash_of(text: str) -> str:
