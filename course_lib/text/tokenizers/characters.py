@@ -1,11 +1,11 @@
-"""From text to token ids and back."""
+"""One token per character: nothing to learn but the list of characters."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
-from course_lib.files import write_atomically
+from course_lib.text.tokenizers.files import UnsupportedTokenizer, added_tokens, read_model, write_tokenizer
+from course_lib.text.tokenizers.shared import END, SpecialTokens, checked_ids
 
 
 class CharTokenizer:
@@ -17,10 +17,11 @@ class CharTokenizer:
     >>> tokenizer.decode([4, 2, 3])
     'cab'
 
-    `<|end|>` has id 0 and is never made from text: a text that spells "<|end|>" is seven ordinary characters.
+    `<|end|>` has id 0 and is never made from text unless `encode` is asked to: otherwise a text that spells "<|end|>"
+    is seven ordinary characters.
     """
 
-    END: ClassVar[str] = "<|end|>"
+    END: ClassVar[str] = END
     end_id: ClassVar[int] = 0
 
     def __init__(self, characters: Iterable[str]):
@@ -32,6 +33,7 @@ class CharTokenizer:
         self.token_to_id = {token: index for index, token in enumerate(self.tokens)}
         if len(self.token_to_id) != len(self.tokens):
             raise ValueError("A CharTokenizer holds each character once; some of those given are the same.")
+        self.special = SpecialTokens([self.END], self.token_to_id)
 
     @classmethod
     def train(cls, texts: Iterable[str]) -> "CharTokenizer":
@@ -53,8 +55,13 @@ class CharTokenizer:
     def __len__(self) -> int:
         return self.vocab_size
 
-    def encode(self, text: str) -> list[int]:
-        """The id of each character. Raises ValueError for a character that the tokenizer never saw."""
+    def encode(self, text: str, *, allow_special: bool = False) -> list[int]:
+        """The id of each character. With `allow_special`, "<|end|>" in the text becomes the special token.
+
+        Raises ValueError for a character that the tokenizer never saw.
+        """
+        if allow_special:
+            return self.special.encode(text, self.encode)
         try:
             return [self.token_to_id[character] for character in text]
         except KeyError as error:
@@ -67,24 +74,18 @@ class CharTokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids; `<|end|>` is written out. Raises ValueError for an id that there is not."""
-        ids = [int(index) for index in ids]
-        for index in ids:
-            if not 0 <= index < self.vocab_size:
-                raise ValueError(f"There is no token {index}: this tokenizer has ids 0 to {self.vocab_size - 1}.")
-        return "".join(self.tokens[index] for index in ids)
+        return "".join(self.tokens[index] for index in checked_ids(ids, self.vocab_size))
 
     def save(self, path: str | Path) -> None:
-        """Write the tokenizer to a JSON file."""
-        content = {"type": "CharTokenizer", "end": self.END, "characters": self.tokens[1:]}
-        write_atomically(Path(path), (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode())
+        """Write `tokenizer.json`, which `transformers.PreTrainedTokenizerFast` loads too: a BPE without merges."""
+        model = {"type": "BPE", "vocab": self.token_to_id, "merges": []}
+        write_tokenizer(path, special=self.special.ids, decoder={"type": "Fuse"}, model=model)
 
     @classmethod
     def load(cls, path: str | Path) -> "CharTokenizer":
-        """The tokenizer that `save` wrote to a file."""
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path} is not a saved tokenizer: it holds no valid JSON ({error}).") from None
-        if not isinstance(content, dict) or content.get("type") != "CharTokenizer":
-            raise ValueError(f'{path} is not a saved CharTokenizer: its "type" is not "CharTokenizer".')
-        return cls(content["characters"])
+        """The tokenizer that `save` wrote to a file. Raises ValueError for a file that holds no such tokenizer."""
+        content, model = read_model(path, "BPE")
+        tokens, special = added_tokens(path, content, model["vocab"])
+        if model["merges"] or tokens[:1] != [cls.END] or special != [cls.END] or content.get("pre_tokenizer"):
+            raise UnsupportedTokenizer(path, "it is not a saved CharTokenizer (characters only, <|end|> first)")
+        return cls(tokens[1:])
