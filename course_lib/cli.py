@@ -33,7 +33,14 @@ def _parser() -> argparse.ArgumentParser:
     address.set_defaults(run=_address)
 
     bench = commands.add_parser("bench", help="measure speed and memory")
+    bench.add_argument("programs", nargs="*", help="names of files in benchmarks/ (all without one)")
     bench.set_defaults(run=_bench)
+
+    explore = commands.add_parser("explore", help="write a page that shows what a model attends to in a text")
+    explore.add_argument("text", help="what the model reads")
+    explore.add_argument("--model", required=True, help="a folder with a model, or the name of one of the course's own")
+    explore.add_argument("-o", "--output", default="attention.html", help="the page to write (attention.html)")
+    explore.set_defaults(run=_explore)
     return parser
 
 
@@ -59,13 +66,30 @@ def _address(options: argparse.Namespace) -> int:
     return 0
 
 
-def _bench(_: argparse.Namespace) -> int:
+def _bench(options: argparse.Namespace) -> int:
     from course_lib.lesson_files import ROOT
 
-    programs = sorted((ROOT / "benchmarks").glob("[a-z]*.py"))
+    programs = {program.stem: program for program in sorted((ROOT / "benchmarks").glob("[a-z]*.py"))}
     if not programs:
         print("There is nothing to measure yet: benchmarks/ is empty.")
-    return max((subprocess.call([sys.executable, str(program)]) for program in programs), default=0)
+    unknown = set(options.programs) - set(programs)
+    if unknown:
+        raise ValueError(f"There is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(programs)}.")
+    chosen = [programs[name] for name in options.programs] or programs.values()
+    return max(
+        (subprocess.call([sys.executable, "-m", f"benchmarks.{one.stem}"], cwd=ROOT) for one in chosen), default=0
+    )
+
+
+def _explore(options: argparse.Namespace) -> int:
+    from course_lib.widgets.explore import write_explorer
+
+    path, explorer = write_explorer(options.text, options.model, options.output)
+    print(explorer.describe())
+    for note in explorer.reading.notes:
+        print(note)
+    print(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB): open it in a browser.")
+    return 0
 
 
 if __name__ == "__main__":
