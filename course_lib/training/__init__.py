@@ -1,10 +1,28 @@
-"""The training loop and what it needs: batches, a device and its precision, optimisers and schedules.
+"""The training loop and what it needs: batches, a device and its precision, optimisers and schedules, checkpoints.
 
-Takes any model that answers `model(tokens, targets).loss`, and any source of batches.
+Takes any model that answers `model(tokens, targets).loss`, and any source of batches. The loop itself is in
+`trainer.py`; what it leans on stands in modules of its own: `batches`, `device`, `optim`, `checkpoint` and `run_state`
+(stop and resume), `preflight` (time and memory, before), `parallel` (several processes).
 """
 
-from course_lib.training.batches import Documents
+from course_lib.training.batches import Documents, Windows
+from course_lib.training.checkpoint import CheckpointError
+from course_lib.training.config import Record, TrainConfig
 from course_lib.training.device import Device, pick_device
-from course_lib.training.trainer import Record, TrainConfig, Trainer
+from course_lib.training.preflight import Forecast
+from course_lib.training.tensorboard import TensorBoard
+from course_lib.training.trainer import Trainer, TrainingDiverged
 
-__all__ = ["Device", "Documents", "Record", "TrainConfig", "Trainer", "pick_device"]
+__all__ = [
+    "CheckpointError",
+    "Device",
+    "Documents",
+    "Forecast",
+    "Record",
+    "TensorBoard",
+    "TrainConfig",
+    "Trainer",
+    "TrainingDiverged",
+    "Windows",
+    "pick_device",
+]

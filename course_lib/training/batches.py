@@ -1,7 +1,7 @@
 """Batches for language models: what goes in, and the token that comes next at each place."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int
@@ -15,6 +15,58 @@ class Batch(NamedTuple):
 
     tokens: Int[Tensor, "batch time"]
     targets: Int[Tensor, "batch time"]
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where the trainer gets its batches. A batch is a tuple of tensors, one row per example, the targets last."""
+
+    def shuffled(self, batch_size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, ...]]:
+        """Batches without end, in an order that `generator` decides."""
+
+    def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, ...]]:
+        """Everything once, always the same: for evaluation."""
+
+
+class Shuffled:
+    """Batches without end from a place that can be noted, and found again: what an interrupted run needs.
+
+    A pass is a list of groups of rows, drawn anew each time: every row once. The place is the state that the generator
+    had before the pass was drawn, and the number of groups taken from it.
+    """
+
+    def __init__(self, source: "Documents | Windows", batch_size: int, generator: torch.Generator):
+        self.source = source
+        self.batch_size = batch_size
+        self.generator = generator
+        self._before_pass = generator.get_state()
+        self._groups: list[Tensor] = []
+        self._taken = 0
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        if self._taken == len(self._groups):
+            self._draw_pass()
+        group = self._groups[self._taken]
+        self._taken += 1
+        return self.source._batch(group.tolist())
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place, as numbers."""
+        return {"before_pass": self._before_pass, "taken": self._taken}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go to a place that `state_dict` noted."""
+        self.generator.set_state(state["before_pass"])
+        self._draw_pass()
+        self._taken = state["taken"]
+
+    def _draw_pass(self) -> None:
+        self._before_pass = self.generator.get_state()
+        self._groups = self.source._draw_pass(self.batch_size, self.generator)
+        self._taken = 0
 
 
 class Documents:
@@ -43,22 +95,115 @@ class Documents:
         """How many predictions one pass over the documents makes."""
         return int(self.lengths.sum())
 
-    def shuffled(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+    @property
+    def largest_id(self) -> int:
+        """The largest token id in any document: the model's vocabulary must hold it."""
+        return max(int(row.max()) for row in self.rows)
+
+    def shuffled(self, batch_size: int, generator: torch.Generator) -> Shuffled:
         """Batches without end: every document once, in a new order, then again."""
-        while True:
-            # Sorting by a length with noise keeps batches even, and makes them differ from one pass to the next.
-            noise = torch.rand(len(self.rows), generator=generator) * 0.2 + 0.9
-            groups = (self.lengths * noise).argsort().split(batch_size)
-            for index in torch.randperm(len(groups), generator=generator).tolist():
-                yield self._batch(groups[index].tolist())
+        return Shuffled(self, batch_size, generator)
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         """Every document once, from short to long: for evaluation."""
         for group in self.lengths.argsort(stable=True).split(batch_size):
             yield self._batch(group.tolist())
 
+    def _draw_pass(self, batch_size: int, generator: torch.Generator) -> list[Tensor]:
+        # Sorting by a length with noise keeps batches even, and makes them differ from one pass to the next.
+        noise = torch.rand(len(self.rows), generator=generator) * 0.2 + 0.9
+        groups = (self.lengths * noise).argsort().split(batch_size)
+        return [groups[index] for index in torch.randperm(len(groups), generator=generator).tolist()]
+
     def _batch(self, indices: list[int]) -> Batch:
         rows = [self.rows[index] for index in indices]
         padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=IGNORED)
         tokens, targets = padded[:, :-1], padded[:, 1:]
         return Batch(tokens.masked_fill(tokens == IGNORED, self.end_id), targets)
+
+
+class Windows:
+    """Windows of one length, cut from all documents laid end to end: for documents longer than the context.
+
+    Nothing is padded and nothing is left out. The first tokens of a window have little before them to go by, so a loss
+    measured on windows is a little higher than one in which each token sees a full context.
+
+    Args:
+        documents: the token ids of each document.
+        context_length: the tokens in a window.
+        end_id: the id that stands before each document and at the very end.
+
+    Raises ValueError when all documents together are too short for a single window.
+    """
+
+    def __init__(self, documents: Sequence[Sequence[int]], context_length: int, *, end_id: int):
+        pieces = [torch.tensor([end_id, *document]) for document in documents]
+        self.tokens = torch.cat([*pieces, torch.tensor([end_id])])
+        self.context_length = context_length
+        if self.n_targets < context_length:
+            raise ValueError(
+                f"The text is too short: {self.n_targets} predictions in all, and the context is {context_length}. "
+                "Choose a shorter context, or bring more text."
+            )
+
+    @property
+    def n_targets(self) -> int:
+        """How many predictions there are."""
+        return len(self.tokens) - 1
+
+    @property
+    def largest_id(self) -> int:
+        """The largest token id in the text: the model's vocabulary must hold it."""
+        return int(self.tokens.max())
+
+    def shuffled(self, batch_size: int, generator: torch.Generator) -> Shuffled:
+        """Batches without end: windows that do not overlap, in a new order, then again from another beginning."""
+        return Shuffled(self, batch_size, generator)
+
+    def in_order(self, batch_size: int) -> Iterator[Batch]:
+        """Every token once, from the beginning on; what does not fill a window comes last, alone."""
+        starts = torch.arange(0, self.n_targets, self.context_length)
+        whole = starts[starts + self.context_length <= self.n_targets]
+        for group in whole.split(batch_size):
+            yield self._batch(group.tolist())
+        if len(whole) < len(starts):
+            rest = self.tokens[starts[-1] :]
+            yield Batch(rest[None, :-1], rest[None, 1:])
+
+    def _draw_pass(self, batch_size: int, generator: torch.Generator) -> list[Tensor]:
+        n_starts = self.n_targets - self.context_length + 1
+        shift = torch.randint(min(self.context_length, n_starts), (), generator=generator)
+        starts = torch.arange(int(shift), n_starts, self.context_length)
+        groups = starts[torch.randperm(len(starts), generator=generator)].split(batch_size)
+        # Batches of one shape: a last one that is smaller is left out, for other windows are cut in the next pass.
+        return [group for group in groups if len(group) == batch_size] or list(groups)
+
+    def _batch(self, starts: list[int]) -> Batch:
+        rows = self.tokens[torch.tensor(starts)[:, None] + torch.arange(self.context_length + 1)]
+        return Batch(rows[:, :-1], rows[:, 1:])
+
+
+class Piece(NamedTuple):
+    """A part of a batch, small enough for one processor at a time, and how many of its targets count."""
+
+    batch: tuple[Tensor, ...]
+    n_targets: int
+
+
+def split_batch(batch: tuple[Tensor, ...], n_pieces: int) -> list[Piece]:
+    """Cut a batch into exactly `n_pieces` by its rows. Weighted by `n_targets`, their losses average to the batch's.
+
+    A piece in which nothing is predicted (there may be fewer rows than pieces) is replaced by a row in which something
+    is, with `n_targets` 0: its mean loss is a number, and counts for nothing.
+    """
+    if n_pieces == 1:
+        return [Piece(batch, count_targets(batch))]
+    parts = zip(*(torch.tensor_split(tensor, n_pieces) for tensor in batch), strict=True)
+    fullest = int((batch[-1] != IGNORED).flatten(1).sum(1).argmax())
+    stand_in = Piece(tuple(tensor[fullest : fullest + 1] for tensor in batch), 0)
+    return [Piece(part, n_targets) if (n_targets := count_targets(part)) else stand_in for part in parts]
+
+
+def count_targets(batch: tuple[Tensor, ...]) -> int:
+    """How many targets of a batch count."""
+    return int((batch[-1] != IGNORED).sum())

@@ -1,0 +1,232 @@
+"""Before training starts: how long will it take, and will it fit? Two trial steps say."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from course_lib.training.device import Device
+
+if TYPE_CHECKING:
+    from course_lib.training.trainer import Trainer
+
+LOOKED_AT = 16  # batches whose sizes are averaged
+TIMED_FOR = 0.3  # seconds: shorter steps are repeated until this has passed
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a training run will take. Times in seconds, memory in bytes.
+
+    Attributes:
+        steps: updates that the run makes.
+        step_seconds: one update.
+        evaluation_seconds: one look at the validation loss.
+        first_seconds: the first update, which also prepares (and compiles, if asked).
+        seconds: the whole run.
+        tokens_per_second: predictions learned from.
+        weights, gradients, optimizer, activations: memory of each kind; activations are what the backward pass needs
+            of one micro-batch.
+        peak: memory at the worst moment: on a CUDA card as measured, elsewhere the sum of the four.
+        available: memory that is free; None where that cannot be told.
+        flops_per_token: arithmetic of one prediction, forward and backward: three times the forward pass.
+        matmul_speed: FLOPs per second that one large matrix product reaches here.
+        micro_batch_size: rows that go through the model at once, after any halving in the trial.
+    """
+
+    steps: int
+    step_seconds: float
+    evaluation_seconds: float
+    first_seconds: float
+    seconds: float
+    tokens_per_second: float
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+    peak: int
+    available: int | None
+    flops_per_token: float
+    matmul_speed: float
+    micro_batch_size: int
+
+    @property
+    def utilization(self) -> float:
+        """Model FLOPs utilisation: the model's arithmetic as a share of the matrix-product speed."""
+        return self.flops_per_token * self.tokens_per_second / self.matmul_speed
+
+    @property
+    def fits(self) -> bool:
+        """Whether the memory that is free is enough, as far as can be told."""
+        return self.available is None or self.peak <= self.available
+
+    def __str__(self) -> str:
+        lines = [
+            f"Time: about {duration(self.seconds)} for {self.steps:,} steps ({self.step_seconds * 1000:,.0f} ms each, "
+            f"{self.tokens_per_second:,.0f} tokens/s, {self.utilization:.0%} of the speed of a large matrix product).",
+            f"Memory: about {megabytes(self.peak)} (weights {megabytes(self.weights)}, gradients "
+            f"{megabytes(self.gradients)}, optimiser {megabytes(self.optimizer)}, activations "
+            f"{megabytes(self.activations)}).",
+        ]
+        if self.available is not None:
+            lines[1] += f" Free: {megabytes(self.available)}."
+        if not self.fits:
+            lines.append("That does not fit. Choose a smaller micro_batch_size, context or model.")
+        return "\n".join(lines)
+
+
+def predict(trainer: Trainer) -> Forecast:
+    """Make two trial steps, and undo them: weights, optimiser, random numbers and data order stay as they were."""
+    before = trainer.state_dict()
+    try:
+        return _measure(trainer)
+    finally:
+        trainer.load_state_dict(before)
+        trainer.model.zero_grad(set_to_none=True)
+
+
+def _measure(trainer: Trainer) -> Forecast:
+    config, device = trainer.config, trainer.device
+    generator = torch.Generator().manual_seed(config.seed)
+    batches = sorted(islice(trainer.train.shuffled(config.batch_size, generator), LOOKED_AT), key=_size)
+    largest, typical = batches[-1], batches[len(batches) // 2]
+    mean_size = sum(map(_size, batches)) / len(batches)
+
+    trainer.model.train()
+    if device.name == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    first_seconds = _seconds(lambda: trainer._update(largest, 0), device, at_least=0)
+    measured_peak = torch.cuda.max_memory_allocated() if device.name == "cuda" else 0
+    per_place = _seconds(lambda: trainer._update(typical, 1), device) / _size(typical)
+
+    rows = -(-len(largest[0]) // (trainer.accumulate * trainer.processes.count))
+    flops, activations = _one_forward(trainer, largest, rows)
+    weights = sum(map(_bytes, {id(p): p for p in trainer.model.parameters()}.values()))
+    gradients = sum(_bytes(p) for p in trainer.model.parameters() if p.requires_grad)
+    optimizer = sum(
+        _bytes(value)
+        for each in trainer.optimizers
+        for values in each.state.values()
+        for value in values.values()
+        if isinstance(value, Tensor)
+    )
+
+    trainer.model.eval()
+    with torch.no_grad():
+        forward = _seconds(lambda: trainer._loss(typical), device) / _size(typical)
+    evaluation_size = sum(map(_size, trainer.validation.in_order(config.batch_size)))
+    n_evaluations = -(-config.steps // config.evaluate_every)
+    step_seconds = per_place * mean_size
+    evaluation_seconds = forward * evaluation_size / trainer.processes.count
+    n_targets = sum(int((batch[-1] >= 0).sum()) for batch in batches) / len(batches)
+    return Forecast(
+        steps=config.steps,
+        step_seconds=step_seconds,
+        evaluation_seconds=evaluation_seconds,
+        first_seconds=first_seconds,
+        seconds=step_seconds * config.steps + evaluation_seconds * n_evaluations,
+        tokens_per_second=n_targets / step_seconds,
+        weights=weights,
+        gradients=gradients,
+        optimizer=optimizer,
+        activations=activations,
+        peak=measured_peak or weights + gradients + optimizer + activations,
+        available=free_memory(device),
+        flops_per_token=3 * flops * mean_size / n_targets,
+        matmul_speed=matmul_speed(device) * trainer.processes.count,
+        micro_batch_size=rows,
+    )
+
+
+def _one_forward(trainer: Trainer, batch: tuple[Tensor, ...], rows: int) -> tuple[float, int]:
+    """FLOPs of the forward pass per place of the batch, and bytes that it keeps for the backward pass of `rows` rows.
+
+    Some of what is kept (weights in a smaller format) does not grow with the rows, so two sizes are measured.
+    """
+    kept = []
+    for n in (1, 2):
+        part = tuple(tensor[:n] for tensor in batch)
+        counter = FlopCounterMode(display=False)
+        with counter, _SavedBytes(trainer.model) as saved:
+            trainer._loss(part, trainer.model)
+        kept.append(saved.total)
+    flops = counter.get_total_flops() / _size(part)
+    return flops, kept[0] + (rows - 1) * (kept[1] - kept[0])
+
+
+class _SavedBytes(torch.autograd.graph.saved_tensors_hooks):
+    """Counts the bytes of all tensors that a forward pass keeps for the backward pass; the weights do not count."""
+
+    def __init__(self, model: nn.Module):
+        self._seen = {p.untyped_storage().data_ptr() for p in model.parameters()}
+        self.total = 0
+        super().__init__(self._pack, lambda tensor: tensor)
+
+    def _pack(self, tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in self._seen:
+            self._seen.add(storage.data_ptr())
+            self.total += storage.nbytes()
+        return tensor
+
+
+def matmul_speed(device: Device) -> float:
+    """FLOPs per second of one large square matrix product, in the device's precision: the best of several."""
+    size = 1024 if device.name == "cpu" else 4096
+    a, b = (torch.randn(size, size, device=device.name, dtype=device.dtype, generator=_fixed(device)) for _ in range(2))
+    a @ b
+    return 2 * size**3 / min(_seconds(lambda: a @ b, device, at_least=0) for _ in range(10))
+
+
+def free_memory(device: Device) -> int | None:
+    """Bytes that are free on the device, or None where that cannot be told."""
+    if device.name == "cuda":
+        return torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()
+    meminfo = Path("/proc/meminfo")
+    if device.name != "cpu" or not meminfo.exists():
+        return None
+    fields = dict(line.split(":") for line in meminfo.read_text().splitlines())
+    return int(fields["MemAvailable"].split()[0]) * 1024
+
+
+def duration(seconds: float) -> str:
+    """A time in words that a person plans with."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def megabytes(n_bytes: float) -> str:
+    """A number of bytes in MB or GB (powers of ten)."""
+    return f"{n_bytes / 1e6:,.0f} MB" if n_bytes < 1e9 else f"{n_bytes / 1e9:,.1f} GB"
+
+
+def _seconds(work, device: Device, at_least: float = TIMED_FOR) -> float:
+    """Time of one call, on average over as many as `at_least` seconds hold."""
+    calls, started = 0, time.perf_counter()
+    while calls == 0 or time.perf_counter() - started < at_least:
+        work()
+        calls += 1
+        if device.name != "cpu":
+            getattr(torch, device.name).synchronize()
+    return (time.perf_counter() - started) / calls
+
+
+def _fixed(device: Device) -> torch.Generator:
+    return torch.Generator(device.name).manual_seed(0)
+
+
+def _size(batch: tuple[Tensor, ...]) -> int:
+    return batch[-1].numel()
+
+
+def _bytes(tensor: Tensor) -> int:
+    local = tensor.to_local() if hasattr(tensor, "to_local") else tensor  # of a split tensor, this process's part
+    return local.numel() * local.element_size()
