@@ -116,10 +116,12 @@ class AttentionTap(TorchFunctionMode):
         if func in SOFTMAX and answer.ndim == 4:
             self._pending = (args[0] if args else kwargs["input"], answer)
         elif self._pending is not None and func in PRODUCT and _mixes(args, self._pending[1]):
-            scores, _ = self._pending
-            self._pending = None
-            weights, value = args
-            return self._attention(scores[..., : weights.shape[-1]], weights, value, answer)
+            (scores, softmax), self._pending = self._pending, None
+            # Some models lay the heads of all texts side by side, (batch × heads, …), before they multiply.
+            weights, value, output = (
+                tensor.reshape(*softmax.shape[:2], *tensor.shape[-2:]) for tensor in (*args, answer)
+            )
+            return self._attention(scores[..., : weights.shape[-1]], weights, value, output).reshape(answer.shape)
         elif self._awaits_output_weight is not None and func in (F.linear, torch.addmm):
             self._take_output_weight(func, args, kwargs)
         return answer
@@ -191,10 +193,8 @@ class AttentionTap(TorchFunctionMode):
     def _take_output_weight(self, func: Callable, args: tuple, kwargs: dict) -> None:
         """W_O, if this is the first matrix product after an attention and fits it."""
         call, self._awaits_output_weight = self._awaits_output_weight, None
-        if func is F.linear:  # x Wᵀ + b
-            weight = (args[1] if len(args) > 1 else kwargs["weight"]).T
-        else:  # GPT-2 keeps its matrices the other way round: b + x W
-            weight = args[2]
+        # Linear computes x Wᵀ + b. GPT-2 of transformers keeps its matrices the other way round: b + x W.
+        weight = (args[1] if len(args) > 1 else kwargs["weight"]).T if func is F.linear else args[2]
         if weight.shape[0] == call.value.shape[1] * call.value.shape[3]:
             call.output_weight = weight
 
@@ -225,8 +225,14 @@ def stacks_of(model: nn.Module) -> dict[str, nn.Module]:
 
 def _mixes(operands: tuple, weights: Tensor) -> bool:
     """Whether a product is that of attention weights with values: (…, query, key) with (…, key, d_value)."""
-    if len(operands) != 2 or operands[1].ndim != 4:
+    if len(operands) != 2:
         return False
     left, right = operands
     # A model that lets a query look at nothing (a "sink" among the scores) drops the last column first.
-    return left.shape[:-1] == weights.shape[:-1] and left.shape[-1] == right.shape[-2] <= weights.shape[-1]
+    return (
+        left.ndim >= 3
+        and right.ndim >= 3
+        and left.shape[:-2].numel() == right.shape[:-2].numel() == weights.shape[:2].numel()
+        and left.shape[-2] == weights.shape[-2]
+        and left.shape[-1] == right.shape[-2] <= weights.shape[-1]
+    )

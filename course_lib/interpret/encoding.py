@@ -1,0 +1,62 @@
+"""From a text that somebody typed to ids that a model can read: cut to its context, and what was done is said."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+REPLACEMENT = "\ufffd"
+
+
+class Encoded(NamedTuple):
+    """A text as ids, and sentences on what had to be done to it."""
+
+    ids: list[int]
+    notes: list[str]
+
+
+def encode_text(tokenizer: Any, text: str, limit: int | None) -> Encoded:
+    """The ids of a text with the special tokens that the tokenizer's models expect, at most `limit` of them.
+
+    `tokenizer` is one of this course's or of transformers'. Half characters (lone surrogates), which no tokenizer can
+    read, become "\ufffd". Raises ValueError for an empty text, and for one that the tokenizer cannot encode.
+    """
+    text, notes = without_surrogates(text)
+    if not text:
+        raise ValueError("The text is empty: give the model at least one token to attend to.")
+    ids = _encode(tokenizer, text, None)
+    if not ids or (not text.strip() and ids == _encode(tokenizer, "", None)):
+        raise ValueError(f"The text {text!r} has no token in this vocabulary: give the model something to attend to.")
+    if limit is not None and len(ids) > limit:
+        notes.append(f"The text is {len(ids)} tokens long and {limit} are read: the last {len(ids) - limit} were cut.")
+        ids = _encode(tokenizer, text, limit)
+    return Encoded(ids, notes)
+
+
+def without_surrogates(text: str) -> tuple[str, list[str]]:
+    """The text with each half character replaced, and a sentence that says so if there was one."""
+    halves = sum("\ud800" <= character <= "\udfff" for character in text)
+    if not halves:
+        return text, []
+    whole = "".join(REPLACEMENT if "\ud800" <= character <= "\udfff" else character for character in text)
+    return whole, [f"The text holds {halves} half character(s) (lone surrogates), read as {REPLACEMENT}."]
+
+
+def mask_id_of(tokenizer: Any) -> int | None:
+    """The id of the tokenizer's mask; None when it has none."""
+    return getattr(tokenizer, "mask_token_id", getattr(tokenizer, "mask_id", None))
+
+
+def mask_text_of(tokenizer: Any) -> str:
+    """How the tokenizer's mask is written in a text."""
+    return getattr(tokenizer, "mask_token", None) or "[MASK]"
+
+
+def _encode(tokenizer: Any, text: str, limit: int | None) -> list[int]:
+    if hasattr(tokenizer, "convert_ids_to_tokens"):  # transformers; it says itself when a text is too long: we do
+        cut = {"truncation": True, "max_length": limit} if limit is not None else {"verbose": False}
+        return list(tokenizer(text, **cut)["input_ids"])
+    if hasattr(tokenizer, "cls_id"):
+        room = None if limit is None else limit - 2
+        inner = tokenizer.encode(text, allow_special=True)[:room]  # a "[MASK]" in the text is a mask
+        return [tokenizer.cls_id, *inner, tokenizer.sep_id]
+    return list(tokenizer.encode(text))[:limit]
