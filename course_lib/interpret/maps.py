@@ -27,10 +27,10 @@ def merge_words(
 
     Source: Clark et al. 2019, "What Does BERT Look At?", section 4.1.
     """
-    summed = np.add.reduceat(weights, _starts(key_words, weights.shape[-1]), axis=-1)
     rows = _starts(query_words, weights.shape[-2])
     sizes = np.diff([*rows, weights.shape[-2]])
-    return np.add.reduceat(summed, rows, axis=-2) / sizes[:, None].astype(weights.dtype)
+    asked = np.add.reduceat(weights, rows, axis=-2) / sizes[:, None].astype(weights.dtype)
+    return np.add.reduceat(asked, _starts(key_words, weights.shape[-1]), axis=-1)
 
 
 def merge_texts(tokens: Sequence[str], words: Sequence[int]) -> tuple[str, ...]:
@@ -70,13 +70,14 @@ def without_tokens(
 
     A row whose weight was all on hidden keys becomes zeros.
     """
-    return renormalised(weights[..., ~hidden_queries, :][..., ~hidden_keys])
+    shown = np.take(weights, np.flatnonzero(~hidden_queries), axis=-2)
+    return renormalised(np.take(shown, np.flatnonzero(~hidden_keys), axis=-1))
 
 
 def renormalised(weights: Float[NDArray, "*batch query key"]) -> Float[NDArray, "*batch query key"]:
     """Each row divided by its sum; rows of zeros stay."""
     total = weights.sum(axis=-1, keepdims=True)
-    return np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+    return weights / np.where(total > 0, total, 1)
 
 
 def ranks(weights: Float[NDArray, "*batch query key"]) -> Int[NDArray, "*batch query key"]:
