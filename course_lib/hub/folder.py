@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from course_lib.models.gpt import GPT, GPTConfig
 from course_lib.text.bundled import data_folder
-from course_lib.text.tokenizers import CharTokenizer
+from course_lib.text.tokenizers import load_tokenizer
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 
@@ -93,7 +93,7 @@ def load_model(name_or_folder: str | Path) -> tuple[nn.Module, Any]:
             "update the course, or save the model again."
         ) from None
     _fill(model, folder / WEIGHTS)
-    tokenizer = CharTokenizer.load(folder / TOKENIZER) if (folder / TOKENIZER).exists() else None
+    tokenizer = load_tokenizer(folder / TOKENIZER) if (folder / TOKENIZER).exists() else None
     if tokenizer is not None:
         check_vocabularies(model, tokenizer)
     return model.eval(), tokenizer

@@ -16,7 +16,6 @@ from safetensors import SafetensorError
 from course_lib.hub.folder import TOKENIZER, check_vocabularies, replacing, shipped_models
 from course_lib.hub.formats import FORMATS, Format, explicit_config, to_our_weights, to_their_weights
 from course_lib.models.gpt import GPT, GPTConfig
-from course_lib.text.tokenizers import CharTokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -99,7 +98,7 @@ def fast_tokenizer(tokenizer: Any, context_length: int | None = None) -> "PreTra
     """
     from transformers import PreTrainedTokenizerFast
 
-    end = tokenizer.END
+    end = tokenizer.decode([tokenizer.end_id])
     return PreTrainedTokenizerFast(
         tokenizer_object=_tokenizers_object(tokenizer),
         bos_token=end,
@@ -130,18 +129,12 @@ def _special_ids(tokenizer: Any) -> dict[str, int | None]:
 
 
 def _tokenizers_object(tokenizer: Any) -> Any:
-    """The tokenizer as one of the `tokenizers` library."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models
+    """The tokenizer as one of the `tokenizers` library, in whose format ours save themselves."""
+    from tokenizers import Tokenizer
 
-    if not isinstance(tokenizer, CharTokenizer):  # the others save themselves in that library's format
-        with tempfile.TemporaryDirectory() as folder:
-            tokenizer.save(Path(folder) / TOKENIZER)
-            return Tokenizer.from_file(str(Path(folder) / TOKENIZER))
-    # BPE without a single merge cuts a text into its characters.
-    fast = Tokenizer(models.BPE(vocab=tokenizer.token_to_id, merges=[]))
-    fast.add_special_tokens([AddedToken(tokenizer.END, special=True, normalized=False)])
-    fast.decoder = decoders.Fuse()
-    return fast
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save(Path(folder) / TOKENIZER)
+        return Tokenizer.from_file(str(Path(folder) / TOKENIZER))
 
 
 def _load(source: str) -> "PreTrainedModel":
