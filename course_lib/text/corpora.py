@@ -7,6 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from course_lib.text.bundled import bundled_file, read_jsonl
+from course_lib.text.sources import (
+    SUFFIXES,
+    Stream,
+    data_files,
+    has_hub_layout,
+    hub_splits,
+    read_documents,
+    read_utf8,
+    stream_documents,
+)
 from course_lib.text.tiny_world import Floor
 
 SPLITS = ("train", "validation", "test")
@@ -21,40 +31,51 @@ class Corpus:
 
     name: str
     description: str
-    train: list[str]
-    validation: list[str]
-    test: list[str]
+    train: list[str] | Stream
+    validation: list[str] | Stream
+    test: list[str] | Stream
     floor: Floor | None = None
 
     def __repr__(self) -> str:
+        if isinstance(self.train, Stream):
+            return f"Corpus({self.name!r}: streamed, not counted)"
         sizes = ", ".join(f"{split} {len(getattr(self, split)):,}" for split in SPLITS)
         return f"Corpus({self.name!r}: {sizes} documents)"
 
 
-def load_corpus(name: str | Path, *, column: str = "text") -> Corpus:
+def load_corpus(
+    name: str | Path, *, column: str = "text", config: str | None = None, streaming: bool = False
+) -> Corpus:
     """A corpus by its name, by a path, or by its id on the Hugging Face hub.
 
     * "tiny_world": stories from a small simulated world, with the exact loss floor. Offline.
     * "python_docs": the Python language reference that every CPython carries. Offline.
     * "python_source": the standard library's own source. Offline.
-    * a path: a UTF-8 text file, or a folder of `.txt` files (each file is one document).
-    * "owner/dataset": a dataset of the hub, read from its text `column`. Needs the network, or a local copy.
+    * a path: a text file (one document), a `.jsonl` or `.parquet` file (one document a row, from its text `column`),
+      or a folder of these. A folder laid out as a dataset of the hub is read as one, with its own splits.
+    * "owner/dataset": a dataset of the hub, such as "Salesforce/wikitext" with the `config` "wikitext-2-raw-v1",
+      "roneneldan/TinyStories" or any other with a column of text. Needs the network, or a copy in the local cache.
 
-    Documents are split 90 : 5 : 5 (every twentieth to validation, every twentieth to test); where there are fewer
-    than 20, each is cut into 90, 5 and 5 % of its length instead. A hub dataset's own splits are kept.
+    Documents are split 90 : 5 : 5 (of every twenty, one to validation and one to test); where there are fewer than
+    20, each is cut into 90, 5 and 5 % of its length instead. A document that is there twice is taken once. A
+    dataset's own splits are kept as they are.
 
-    Raises ValueError for an unknown name (with the nearest one), an empty corpus, or text that is not UTF-8;
-    FileNotFoundError for a path that is not there.
+    With `streaming`, the splits of a path or dataset are `Stream`s, read anew each time they are looped over, so the
+    corpus may be larger than memory (and than the disk, from the hub). Repeated documents are not looked for then.
+
+    Raises ValueError for an unknown name (with the nearest one), a corpus that is empty or too short to split, a
+    column that is not there, or text that is not UTF-8; FileNotFoundError for a path that is not there.
     """
     if name in _BUILT_IN:
         return _BUILT_IN[str(name)]()
     path = Path(name).expanduser()
     if path.exists():
-        return _from_path(path)
-    if isinstance(name, Path) or path.suffix == ".txt" or str(name).startswith((".", "/", "~")):
+        return _from_path(path, column, config, streaming)
+    if isinstance(name, Path) or path.suffix in SUFFIXES or str(name).startswith((".", "/", "~")):
         raise FileNotFoundError(f"There is no file or folder {str(name)!r}.")
     if str(name).count("/") == 1:
-        return _from_hub(str(name), column)
+        description = f"The dataset {name} of the Hugging Face hub."
+        return _from_dataset(str(name), description, column, config, streaming)
     raise ValueError(_unknown(str(name)))
 
 
@@ -95,8 +116,8 @@ def _python_source() -> Corpus:
 def _source(path: Path) -> str:
     """The text of a source file; "" for the few that are not in UTF-8."""
     try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
+        return read_utf8(path)
+    except ValueError:
         return ""
 
 
@@ -107,56 +128,57 @@ _BUILT_IN: dict[str, Callable[[], Corpus]] = {
 }
 
 
-def _from_path(path: Path) -> Corpus:
-    paths = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
+def _from_path(path: Path, column: str, config: str | None, streaming: bool) -> Corpus:
+    if path.is_dir() and has_hub_layout(path):
+        return _from_dataset(str(path), f"The dataset in {path}.", column, config, streaming)
+    paths = data_files(path) if path.is_dir() else [path]
     if not paths:
-        raise ValueError(f"The folder {path} holds no .txt file, so there is nothing to read.")
-    documents = [document for document in map(_utf8, paths) if document.strip()]
+        raise ValueError(f"The folder {path} holds no {', '.join(SUFFIXES)} file, so there is nothing to read.")
+    description = f"Text from {path}."
+    if streaming:
+        source = Stream(lambda: (text for file in paths for text in stream_documents(file, column)))
+        if next(iter(source), None) is None:
+            raise ValueError(_empty(path, paths))
+        return Corpus(path.name, description, *_split_stream(source))
+    documents = [document for file in paths for document in read_documents(file, column)]
     if not documents:
-        raise ValueError(f"The corpus {path} is empty: {len(paths)} file(s) and no text in them.")
-    return _corpus(path.name, f"Text from {path}.", documents)
+        raise ValueError(_empty(path, paths))
+    return _corpus(path.name, description, documents)
 
 
-def _utf8(path: Path) -> str:
-    """The text of a file, or a ValueError that says which byte is not UTF-8."""
-    content = path.read_bytes()
-    try:
-        return content.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path} is not UTF-8: byte {error.start} is 0x{content[error.start]:02x}. Save it as UTF-8, or convert it "
-            f"with iconv."
-        ) from None
+def _empty(path: Path, paths: list[Path]) -> str:
+    return f"The corpus {path} is empty: {len(paths)} file(s) and no text in them."
 
 
-def _from_hub(name: str, column: str) -> Corpus:
-    import datasets
-
-    try:
-        found = datasets.load_dataset(name)
-    except Exception as error:  # the hub's client raises many kinds; each means that there is no data
-        raise ValueError(
-            f"The dataset {name!r} could not be loaded from the Hugging Face hub ({type(error).__name__}); without a "
-            f"network, {', '.join(map(repr, _BUILT_IN))} are on this machine."
-        ) from error
-    for split, rows in found.items():
-        if column not in rows.column_names:
-            raise ValueError(f"The split {split!r} of {name!r} has no column {column!r}, only {rows.column_names}.")
-    texts = {split: [text for text in rows[column] if text.strip()] for split, rows in found.items()}
-    description = f"The dataset {name} of the Hugging Face hub."
-    if "train" not in texts or not texts["train"]:
+def _from_dataset(name: str, description: str, column: str, config: str | None, streaming: bool) -> Corpus:
+    texts = hub_splits(name, config, column, streaming, ", ".join(map(repr, _BUILT_IN)))
+    train = texts.get("train")
+    if train is None or next(iter(train), None) is None:
         raise ValueError(f"The dataset {name!r} has no text in a split called 'train', only {sorted(texts)}.")
-    validation, test = texts.get("validation", []), texts.get("test", [])
-    if not validation and not test:
-        return _corpus(name, description, texts["train"])
-    if not validation or not test:  # one held-out split serves as both, every other document to each
-        validation, test = (validation or test)[::2], (validation or test)[1::2]
-    return Corpus(name, description, texts["train"], validation, test)
+    validation, test = texts.get("validation") or None, texts.get("test") or None
+    if validation is None and test is None:
+        return Corpus(name, description, *_split_stream(train)) if streaming else _corpus(name, description, train)
+    if validation is None or test is None:  # one held-out split serves as both, every other document to each
+        held_out = validation or test
+        both = [held_out.every([place], of=2) if streaming else held_out[place::2] for place in (0, 1)]
+        validation, test = both
+    return Corpus(name, description, train, validation, test)
 
 
 def _corpus(name: str, description: str, documents: list[str]) -> Corpus:
     # A document that stands there twice (Python 3.13 carries some of its files so) would land in two splits.
-    return Corpus(name, description, *_split(list(dict.fromkeys(documents))))
+    splits = _split(list(dict.fromkeys(documents)))
+    if not all(splits):
+        raise ValueError(
+            f"The corpus {name!r} is too short to hold out 5 % for validation and 5 % for the test: it has "
+            f"{len(documents)} document(s) with {sum(map(len, documents))} character(s). Give it more text."
+        )
+    return Corpus(name, description, *splits)
+
+
+def _split_stream(source: Stream) -> tuple[Stream, Stream, Stream]:
+    """As `_split` splits many documents: of every twenty, the last two are held out."""
+    return source.every(range(18), of=20), source.every([18], of=20), source.every([19], of=20)
 
 
 def _split(documents: list[str]) -> tuple[list[str], list[str], list[str]]:
