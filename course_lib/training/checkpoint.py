@@ -8,6 +8,7 @@ read only if the checksum is right, and then with `weights_only=True`: numbers, 
 import hashlib
 import io
 import pickle
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,9 @@ def read(path: str | Path) -> dict[str, Any]:
             "the version that wrote it, or start again in another folder."
         )
     try:
-        return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch says of foreign files leads no further than what is said below
+            return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise CheckpointError(
             f"The checkpoint {path} was refused: it holds something other than numbers and text, and to load that "

@@ -28,7 +28,7 @@ def run_state(trainer: Trainer) -> dict[str, Any]:
     Where several processes train together, all of them must call this.
     """
     return {
-        "versions": {"course": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        "versions": {"course": __version__, "torch": str(torch.__version__), "python": platform.python_version()},
         "config": asdict(trainer.config),
         "data": [_amount(source) for source in (trainer.train, trainer.validation)],
         "model": whole(trainer.model.state_dict()),
@@ -99,7 +99,7 @@ def _check_same_run(trainer: Trainer, state: dict[str, Any]) -> None:
             f"The run was planned for {saved['steps']} steps and is now planned for {here['steps']}: from here on the "
             "learning rate follows the new plan."
         )
-    if state["versions"]["torch"] != torch.__version__:
+    if state["versions"]["torch"] != str(torch.__version__):
         trainer._say(
             f"The checkpoint was written with torch {state['versions']['torch']}, and this is {torch.__version__}: the "
             "last digits may come out differently."
