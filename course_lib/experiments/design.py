@@ -84,7 +84,7 @@ def train(
     generator = torch.Generator().manual_seed(seed)
     losses = []
     for step in range(steps):
-        optimiser.param_groups[0]["lr"] = rate * min((step + 1) / WARM_UP, (steps - step) / (steps - WARM_UP))
+        optimiser.param_groups[0]["lr"] = rate * min((step + 1) / WARM_UP, (steps - step) / max(1, steps - WARM_UP))
         starts = torch.randint(len(tokens) - CONTEXT - 1, (BATCH, 1), generator=generator)
         window = tokens[starts + torch.arange(CONTEXT + 1)]  # (batch, time + 1)
         loss = model(window[:, :-1], window[:, 1:]).loss

@@ -83,7 +83,7 @@ def restarting_positions(config: GPTConfig) -> GPT:
 
 
 BUGS: dict[str, Callable[[GPTConfig], GPT]] = {
-    "none": right,
+    "no bug": right,
     "torch's own start": default_start,
     "no causal mask": no_mask,
     "mask transposed": transposed_mask,

@@ -35,6 +35,29 @@ def start_losses(widths: Sequence[int], measured: Any, formula: Sequence[float],
     return figure
 
 
+def logits_at_the_start(models: Mapping[str, tuple[Any, Any]]) -> Figure:
+    """For each model, how its logits are spread: those of the token that stands there, and those of all others.
+
+    Args:
+        models: name → (logits of the token's own, logits of the others), both in any shape.
+    """
+    figure, panels = plt.subplots(1, len(models), figsize=(4.3 * len(models), 2.7))
+    for axes, (name, (own, others)) in zip(np.atleast_1d(panels), models.items(), strict=True):
+        own, others = to_numpy(own).ravel(), to_numpy(others).ravel()
+        low, high = min(own.min(), others.min()), max(own.max(), others.max())
+        bins = np.linspace(low, high, 60)
+        for values, color, label in (
+            (others, "blue", "all other tokens"),
+            (own, "orange", "the token that stands there"),
+        ):
+            axes.hist(values, bins=bins, density=True, color=COLORS[color], alpha=0.8, label=label)
+        axes.set(title=name, xlabel="logit", yticks=[])
+    np.atleast_1d(panels)[0].set_ylabel("how frequent")
+    handles, labels = np.atleast_1d(panels)[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    return figure
+
+
 def who_moves(moved: Mapping[str, Any], names: Sequence[str]) -> Figure:
     """Which logits move when one token is replaced: a table (replaced token, place of the logits) for each model."""
     figure, panels = plt.subplots(1, len(moved), figsize=(4.4 * len(moved), 3.9), squeeze=False)
@@ -120,6 +143,21 @@ def slips(differences: Mapping[str, float], tolerance: float = 1e-4) -> Figure:
     axes.text(tolerance, -0.62, f"{tolerance:g}", ha="center", fontsize=9, color=GREY)
     axes.set(xscale="log", xlim=(smallest, 40 * max(values)), xlabel="largest difference of a logit")
     axes.invert_yaxis()
+    return figure
+
+
+def learning(losses: Mapping[str, Sequence[float]], reference: Mapping[str, float]) -> Figure:
+    """The loss of every update on a logarithmic axis, with dashed lines for what to compare it with."""
+    figure, axes = plt.subplots(figsize=(6.8, 3.1))
+    for (name, values), color in zip(losses.items(), COLORS.values(), strict=False):
+        axes.plot(range(1, len(values) + 1), values, color=color, label=name)
+    for (name, height), style in zip(reference.items(), ("--", ":"), strict=False):
+        axes.axhline(height, color=GREY, linestyle=style, linewidth=1.2, label=name)
+    axes.set(xlabel="update", ylabel="loss (nats a token)", yscale="log", yticks=[2, 5, 10, 20, 50])
+    axes.set_yticklabels(["2", "5", "10", "20", "50"])
+    axes.minorticks_off()
+    axes.grid(True)
+    axes.legend()
     return figure
 
 
