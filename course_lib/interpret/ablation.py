@@ -57,7 +57,9 @@ def edit_heads(model: nn.Module, edits: Mapping[HeadAt, Edit]) -> Iterator[None]
 
 
 @torch.no_grad()
-def head_means(model: nn.Module, batches: Iterable[Int[Tensor, "batch time"]]) -> dict[HeadAt, Float[Tensor, "d_head"]]:
+def head_means(
+    model: nn.Module, batches: Iterable[Int[Tensor, "_batch _time"]]
+) -> dict[HeadAt, Float[Tensor, "d_head"]]:
     """The mean output of every head over all tokens of some batches, each run as `model(batch)`.
 
     Put the model in evaluation mode first. Raises ValueError when there are no batches.

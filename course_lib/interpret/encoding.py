@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 REPLACEMENT = "\ufffd"
+SHOWN = 12  # unknown words that a note lists
 
 
 class Encoded(NamedTuple):
@@ -29,6 +30,10 @@ def encode_text(tokenizer: Any, text: str, limit: int | None) -> Encoded:
     if limit is not None and len(ids) > limit:
         notes.append(f"The text is {len(ids)} tokens long and {limit} are read: the last {len(ids) - limit} were cut.")
         ids = _encode(tokenizer, text, limit)
+    unknown = _unknown_words(tokenizer, text)
+    if unknown:
+        shown = " ".join(unknown[:SHOWN]) + (" …" if len(unknown) > SHOWN else "")
+        notes.append(f"Not in this vocabulary, and read as {tokenizer.unk_token}: {shown}")
     return Encoded(ids, notes)
 
 
@@ -39,6 +44,19 @@ def without_surrogates(text: str) -> tuple[str, list[str]]:
         return text, []
     whole = "".join(REPLACEMENT if "\ud800" <= character <= "\udfff" else character for character in text)
     return whole, [f"The text holds {halves} half character(s) (lone surrogates), read as {REPLACEMENT}."]
+
+
+def _unknown_words(tokenizer: Any, text: str) -> list[str]:
+    """The different words of a text that the vocabulary has no token for, where the tokenizer can tell."""
+    if not getattr(tokenizer, "is_fast", False) or tokenizer.unk_token_id in (None, tokenizer.eos_token_id):
+        return []  # a byte-level vocabulary knows every text; GPT-2's calls its end of text "unknown" all the same
+    encoded = tokenizer(text, return_offsets_mapping=True, verbose=False)
+    unknown = [
+        text[start:end]
+        for index, (start, end) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
+        if index == tokenizer.unk_token_id and end > start
+    ]
+    return list(dict.fromkeys(unknown))
 
 
 def mask_id_of(tokenizer: Any) -> int | None:

@@ -93,11 +93,11 @@ def ranks(weights: Float[NDArray, "*batch query key"]) -> Int[NDArray, "*batch q
     return result
 
 
-def mean_over_heads(layers: Sequence[Float[NDArray, "heads query key"]]) -> list[Float[NDArray, "query key"]]:
+def mean_over_heads(layers: Sequence[Float[NDArray, "_heads query key"]]) -> list[Float[NDArray, "query key"]]:
     """For each layer the mean of its heads: rows still add to 1."""
     return [weights.mean(axis=0) for weights in layers]
 
 
-def max_over_heads(layers: Sequence[Float[NDArray, "heads query key"]]) -> list[Float[NDArray, "query key"]]:
+def max_over_heads(layers: Sequence[Float[NDArray, "_heads query key"]]) -> list[Float[NDArray, "query key"]]:
     """For each layer the largest weight that any head has: rows add to 1 or more."""
     return [weights.max(axis=0) for weights in layers]

@@ -228,7 +228,7 @@ class Vocabulary(Sequence[str]):
         return self.size
 
     def __getitem__(self, index: int) -> str:  # type: ignore[override]
-        index = range(self.size)[int(index)]
+        index = range(self.size)[index]
         if index >= len(self.tokenizer):  # models round their vocabulary up
             return f"⟨no token {index}⟩"
         return token_texts(self.tokenizer, [index]).texts[0]

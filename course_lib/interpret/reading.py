@@ -44,10 +44,10 @@ class View:
             if its weight were 1 (Kobayashi et al. 2020); None when unknown.
     """
 
-    weights: tuple[Float[NDArray, "heads query key"], ...]
+    weights: tuple[Float[NDArray, "_heads query key"], ...]
     query_tokens: tuple[str, ...]
     key_tokens: tuple[str, ...]
-    scores: tuple[Float[NDArray, "heads query key"], ...] | None = None
+    scores: tuple[Float[NDArray, "_heads query key"], ...] | None = None
     query_special: tuple[bool, ...] = ()
     key_special: tuple[bool, ...] = ()
     query_words: tuple[int, ...] = ()
@@ -121,7 +121,7 @@ class Predictions:
     def top(self, k: int = 10, row: int = -1) -> list[tuple[str, float]]:
         """The k likeliest tokens of one position with their probabilities, likeliest first."""
         p = self.probabilities[row]
-        return [(self.tokens[index], float(p[index])) for index in np.argsort(-p, kind="stable")[:k]]
+        return [(self.tokens[index], float(p[index])) for index in np.argsort(-p, kind="stable")[:k].tolist()]
 
     def kl_divergence(self, other: Predictions) -> Float[NDArray, "positions"]:
         """KL(self ‖ other) = Σ p log(p / q) in nats, for each position: 0 when the two predict the same."""

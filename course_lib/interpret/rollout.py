@@ -27,7 +27,7 @@ def with_residual(weights: Float[NDArray, "heads query key"]) -> Float[NDArray, 
     return mixed / mixed.sum(axis=-1, keepdims=True)
 
 
-def attention_rollout(layers: Sequence[Float[NDArray, "heads time time"]]) -> list[Float[NDArray, "time time"]]:
+def attention_rollout(layers: Sequence[Float[NDArray, "_heads time time"]]) -> list[Float[NDArray, "time time"]]:
     """For each layer how much of each input token is in each position, if attention were all that mixed them.
 
     The layers' mixing matrices multiplied: R₁ = A₁, R_l = A_l R_{l−1}. Rows add to 1. Self-attention only: raises
@@ -41,7 +41,7 @@ def attention_rollout(layers: Sequence[Float[NDArray, "heads time time"]]) -> li
     return rolled
 
 
-def attention_flow(layers: Sequence[Float[NDArray, "heads time time"]], query: int) -> Float[NDArray, "time"]:
+def attention_flow(layers: Sequence[Float[NDArray, "_heads time time"]], query: int) -> Float[NDArray, "time"]:
     """For each input token the most that can flow to it from position `query` of the last layer, all pipes used well.
 
     Unlike the product in `attention_rollout` a flow never passes a pipe twice: what many paths share counts once.
