@@ -213,7 +213,7 @@ def test_errors_name_the_numbers(docs):
         BPETokenizer.train(["abc"], 200)
     with pytest.raises(ValueError, match="nothing to learn"):
         BPETokenizer.train([""], 300)
-    with pytest.raises(ValueError, match=r"train\(\[text\], …\)"):
+    with pytest.raises(ValueError, match=r"Tokenizer\.train takes a list of texts; .* train\(\[text\]\)"):
         BPETokenizer.train("abc", 300)
     with pytest.raises(ValueError, match=r"half of a surrogate pair \(U\+D83D\)"):
         docs.encode("a\ud83d")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from course_lib.text.tokenizers.files import UnsupportedTokenizer, added_tokens, read_model, write_tokenizer
 from course_lib.text.tokenizers.merging import learn_merges
-from course_lib.text.tokenizers.shared import END, SpecialTokens, WordCache, checked_ids
+from course_lib.text.tokenizers.shared import END, Tokenizer, WordCache
 from course_lib.text.tokenizers.unicode_classes import WHITESPACE, letters, numbers
 
 
@@ -53,7 +53,7 @@ def split_words(text: str) -> list[str]:
     return word_pattern().findall(text)
 
 
-class BPETokenizer:
+class BPETokenizer(Tokenizer):
     """Tokens are byte strings; any text can be encoded, and `decode` gives it back exactly.
 
     >>> tokenizer = BPETokenizer.train(["the cat and the hat"], vocab_size=260)
@@ -73,11 +73,8 @@ class BPETokenizer:
 
         The first of the special tokens ends a document: it is `end_id`.
         """
-        self.tokens = list(tokens)
-        self.token_to_id = {token: index for index, token in enumerate(self.tokens)}
+        super().__init__(tokens, special_tokens)
         self.merges = [(left, right) for left, right in merges]
-        self.special = SpecialTokens(special_tokens, self.token_to_id)
-        self.end_id = self.special.end_id
         self._check()
         byte_of = {character: byte for byte, character in enumerate(byte_alphabet())}
         self._bytes = [
@@ -98,8 +95,6 @@ class BPETokenizer:
         iterator over a corpus larger than memory. Raises ValueError for texts without a character and for a
         vocabulary with no room for all bytes.
         """
-        if isinstance(texts, str):
-            raise ValueError("BPETokenizer.train takes a list of texts; for one text, write train([text], …).")
         tokens = [*special_tokens, *sorted(byte_alphabet())]
         if vocab_size < len(tokens):
             raise ValueError(
@@ -107,7 +102,7 @@ class BPETokenizer:
                 f"take {len(tokens)} places. Ask for more than {len(tokens)}."
             )
         words = Counter[str]()
-        for text in texts:
+        for text in cls._many(texts):
             words.update(split_words(text))
         if not words:
             raise ValueError("There is nothing to learn from: the texts hold no character at all.")
@@ -115,14 +110,6 @@ class BPETokenizer:
         spelled = {_as_bytes(word).translate(spell): count for word, count in words.items()}
         merges = learn_merges(spelled, tokens, vocab_size, min_frequency)
         return cls(tokens, [(tokens[merge.left], tokens[merge.right]) for merge in merges], special_tokens)
-
-    @property
-    def vocab_size(self) -> int:
-        """How many tokens there are, the special ones included."""
-        return len(self.tokens)
-
-    def __len__(self) -> int:
-        return self.vocab_size
 
     def encode(self, text: str, *, allow_special: bool = False) -> list[int]:
         """The ids of a text. With `allow_special`, "<|end|>" in the text becomes the special token.
@@ -142,7 +129,7 @@ class BPETokenizer:
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """The bytes of some ids: what `decode` reads as UTF-8. Raises ValueError for an id that there is not."""
-        return b"".join([self._bytes[index] for index in checked_ids(ids, self.vocab_size)])
+        return b"".join([self._bytes[index] for index in self._checked(ids)])
 
     def merge_steps(self, word: str) -> list[list[str]]:
         """How one word is put together: its tokens before the first merge, and after each merge.

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from course_lib.text.tokenizers.files import UnsupportedTokenizer, added_tokens, read_model, write_tokenizer
-from course_lib.text.tokenizers.shared import END, SpecialTokens, checked_ids
+from course_lib.text.tokenizers.shared import END, Tokenizer
 
 
-class CharTokenizer:
+class CharTokenizer(Tokenizer):
     """One token per character, plus `<|end|>`, which stands between documents.
 
     >>> tokenizer = CharTokenizer.train(["a cab"])
@@ -22,38 +22,25 @@ class CharTokenizer:
     """
 
     END: ClassVar[str] = END
-    end_id: ClassVar[int] = 0
 
     def __init__(self, characters: Iterable[str]):
         """`characters` in the order of their ids, from id 1 on; see `train` to learn them from texts."""
-        self.tokens = [self.END, *characters]
+        super().__init__([self.END, *characters], [self.END])
         for character in self.tokens[1:]:
             if len(character) != 1:
                 raise ValueError(f"A CharTokenizer holds single characters, and {character!r} is {len(character)}.")
-        self.token_to_id = {token: index for index, token in enumerate(self.tokens)}
         if len(self.token_to_id) != len(self.tokens):
             raise ValueError("A CharTokenizer holds each character once; some of those given are the same.")
-        self.special = SpecialTokens([self.END], self.token_to_id)
 
     @classmethod
     def train(cls, texts: Iterable[str]) -> "CharTokenizer":
         """A tokenizer for every character that occurs in `texts`, in the order of their code points."""
-        if isinstance(texts, str):
-            raise ValueError("CharTokenizer.train takes a list of texts; for one text, write train([text]).")
         characters: set[str] = set()
-        for text in texts:
+        for text in cls._many(texts):
             characters.update(text)
         if not characters:
             raise ValueError("There is nothing to learn from: the texts hold no character at all.")
         return cls(sorted(characters))
-
-    @property
-    def vocab_size(self) -> int:
-        """How many tokens there are, `<|end|>` included."""
-        return len(self.tokens)
-
-    def __len__(self) -> int:
-        return self.vocab_size
 
     def encode(self, text: str, *, allow_special: bool = False) -> list[int]:
         """The id of each character. With `allow_special`, "<|end|>" in the text becomes the special token.
@@ -74,7 +61,7 @@ class CharTokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids; `<|end|>` is written out. Raises ValueError for an id that there is not."""
-        return "".join(self.tokens[index] for index in checked_ids(ids, self.vocab_size))
+        return "".join(self.tokens[index] for index in self._checked(ids))
 
     def save(self, path: str | Path) -> None:
         """Write `tokenizer.json`, which `transformers.PreTrainedTokenizerFast` loads too: a BPE without merges."""

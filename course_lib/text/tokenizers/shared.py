@@ -1,4 +1,4 @@
-"""What all tokenizers share: special tokens, which text cannot reach by itself; the words met before; checked ids."""
+"""What all tokenizers share: a vocabulary, special tokens that text cannot reach by itself, a memory for words."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -6,15 +6,6 @@ from itertools import chain
 
 END = "<|end|>"  # stands between documents
 CACHED_WORDS = 1 << 18  # so many words are remembered with their ids, then all are forgotten
-
-
-def checked_ids(ids: Iterable[int], vocab_size: int) -> list[int]:
-    """The ids as a list of ints. Raises ValueError for one that there is not."""
-    ids = [int(index) for index in ids]
-    for index in ids:
-        if not 0 <= index < vocab_size:
-            raise ValueError(f"There is no token {index}: this tokenizer has ids 0 to {vocab_size - 1}.")
-    return ids
 
 
 class SpecialTokens:
@@ -25,7 +16,6 @@ class SpecialTokens:
         if missing:
             raise ValueError(f"The special token {missing[0]!r} is not among the {len(token_to_id)} tokens.")
         self.ids = {token: token_to_id[token] for token in tokens}
-        self.end_id = next(iter(self.ids.values()), None)
 
     def encode(self, text: str, ordinary: Callable[[str], Sequence[int]]) -> list[int]:
         """The ids of a text in which special tokens are written out; `ordinary` encodes what lies between."""
@@ -38,6 +28,50 @@ class SpecialTokens:
                 [self.ids[piece]] if piece in self.ids else ordinary(piece) for piece in pieces if piece
             )
         )
+
+
+class Tokenizer:
+    """What every tokenizer has: tokens by their ids, ids by their tokens, and special tokens.
+
+    The first special token ends a document; its id is `end_id` (a subclass may choose another).
+    """
+
+    def __init__(self, tokens: Iterable[str], special_tokens: Sequence[str]):
+        self.tokens = list(tokens)
+        self.token_to_id = {token: index for index, token in enumerate(self.tokens)}
+        self.special = SpecialTokens(special_tokens, self.token_to_id)
+        self.end_id = next(iter(self.special.ids.values()), None)
+
+    @property
+    def vocab_size(self) -> int:
+        """How many tokens there are, the special ones included."""
+        return len(self.tokens)
+
+    def __len__(self) -> int:
+        return self.vocab_size
+
+    def encode(self, text: str, *, allow_special: bool = False) -> list[int]:
+        """The ids of a text. With `allow_special`, a special token that is written out in it becomes that token."""
+        raise NotImplementedError
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of some ids."""
+        raise NotImplementedError
+
+    def _checked(self, ids: Iterable[int]) -> list[int]:
+        """The ids as a list of ints. Raises ValueError for one that there is not."""
+        ids = [int(index) for index in ids]
+        for index in ids:
+            if not 0 <= index < self.vocab_size:
+                raise ValueError(f"There is no token {index}: this tokenizer has ids 0 to {self.vocab_size - 1}.")
+        return ids
+
+    @classmethod
+    def _many(cls, texts: Iterable[str]) -> Iterable[str]:
+        """Texts to learn from. Raises ValueError for one bare string: its characters would be taken for texts."""
+        if isinstance(texts, str):
+            raise ValueError(f"{cls.__name__}.train takes a list of texts; for one text, write train([text]).")
+        return texts
 
 
 class WordCache(dict[str, tuple[int, ...]]):

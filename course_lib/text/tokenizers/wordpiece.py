@@ -17,7 +17,7 @@ from pathlib import Path
 
 from course_lib.text.tokenizers.files import UnsupportedTokenizer, added_tokens, read_model, write_tokenizer
 from course_lib.text.tokenizers.merging import learn_merges
-from course_lib.text.tokenizers.shared import SpecialTokens, WordCache, checked_ids
+from course_lib.text.tokenizers.shared import Tokenizer, WordCache
 from course_lib.text.tokenizers.unicode_classes import WHITESPACE, punctuation
 
 BERT_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -97,7 +97,7 @@ def split_bert_words(text: str) -> list[str]:
     return _word_pattern().findall(text)
 
 
-class WordPieceTokenizer:
+class WordPieceTokenizer(Tokenizer):
     """Tokens are words and pieces of words; a piece inside a word is written with "##" before it.
 
     >>> tokenizer = WordPieceTokenizer.train(["low lower lowest"], vocab_size=20)
@@ -115,9 +115,7 @@ class WordPieceTokenizer:
         normalizer: BertNormalizer | None = None,
     ):
         """`tokens` in the order of their ids; `train` learns them. [PAD], [UNK], [CLS], [SEP], [MASK] are needed."""
-        self.tokens = list(tokens)
-        self.token_to_id = {token: index for index, token in enumerate(self.tokens)}
-        self.special = SpecialTokens(special_tokens, self.token_to_id)
+        super().__init__(tokens, special_tokens)
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = map(self._special_id, BERT_TOKENS)
         self.end_id = self.sep_id
         self.normalizer = normalizer or BertNormalizer()
@@ -138,11 +136,9 @@ class WordPieceTokenizer:
         Ids: the special tokens, the characters, the characters inside words ("##a"), then one piece a merge.
         Raises ValueError for texts without a word and for a vocabulary with no room for all characters.
         """
-        if isinstance(texts, str):
-            raise ValueError("WordPieceTokenizer.train takes a list of texts; for one text, write train([text], …).")
         normalizer = normalizer or BertNormalizer()
         words = Counter[str]()
-        for text in texts:
+        for text in cls._many(texts):
             words.update(split_bert_words(normalizer(text)))
         if not words:
             raise ValueError("There is nothing to learn from: the texts hold no word at all.")
@@ -162,14 +158,6 @@ class WordPieceTokenizer:
         learn_merges(spelled, tokens, vocab_size, min_frequency, PREFIX)
         return cls(tokens, special_tokens, normalizer)
 
-    @property
-    def vocab_size(self) -> int:
-        """How many tokens there are, the special ones included."""
-        return len(self.tokens)
-
-    def __len__(self) -> int:
-        return self.vocab_size
-
     def encode(self, text: str, *, allow_special: bool = False) -> list[int]:
         """The ids of a text, without [CLS] and [SEP]. With `allow_special`, "[MASK]" in it becomes that token."""
         if allow_special:
@@ -187,7 +175,7 @@ class WordPieceTokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """A readable text: pieces joined, no space before . ? ! and ,. Raises ValueError for an id there is not."""
-        tokens = [self.tokens[index] for index in checked_ids(ids, self.vocab_size)]
+        tokens = [self.tokens[index] for index in self._checked(ids)]
         text = "".join(
             token.removeprefix(PREFIX) if token.startswith(PREFIX) else token if token in ".?!," else " " + token
             for token in tokens[1:]
