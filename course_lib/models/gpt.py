@@ -50,6 +50,9 @@ class GPTConfig:
         qk_norm: normalise queries and keys before their dot product.
         tie_embeddings: use the embedding matrix for the logits too.
         dropout: probability of dropping, in training, an attention weight, a sublayer's output or an embedding.
+        zero_writers: start what writes to the stream at zero, so that every block begins by passing it on unchanged
+            (Fixup, Zhang et al. 2019; μP, Yang et al. 2022).
+        logit_cap: keep the logits within ± this, softly: cap · tanh(logits / cap) (Gemma 2, 2024). None: no bound.
     """
 
     vocab_size: int
@@ -68,6 +71,8 @@ class GPTConfig:
     qk_norm: bool = False
     tie_embeddings: bool = True
     dropout: float = 0.0
+    zero_writers: bool = False
+    logit_cap: float | None = None
 
     def __post_init__(self):
         for name in ("vocab_size", "context_length", "d_model", "n_layers"):
@@ -79,6 +84,8 @@ class GPTConfig:
         check_choice("activation", self.activation, ACTIVATIONS)
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is a probability below 1, but it is {self.dropout}.")
+        if self.logit_cap is not None and not self.logit_cap > 0:
+            raise ValueError(f"logit_cap must be above 0, or None for no bound, but it is {self.logit_cap}.")
         check_head_counts(self.d_model, self.n_heads, self.kv_heads)
         if self.positions == "rotary" and self.d_head % 2:
             raise ValueError(
@@ -186,6 +193,8 @@ class GPT(nn.Module):
             )
             attentions.append(weights)
         logits = self.unembedding(self.final_norm(x))  # (batch, time, vocab_size)
+        if self.config.logit_cap is not None:
+            logits = self.config.logit_cap * (logits / self.config.logit_cap).tanh()
 
         loss = None
         if targets is not None:
@@ -253,7 +262,7 @@ class GPT(nn.Module):
         """Normal weights of spread 0.02; what writes to the stream is scaled by 1/√(2 · n_layers) as in GPT-2.
 
         Each block adds two random vectors to the stream. Their variances add up, so the smaller spread keeps the
-        stream's size at the output about the same for every depth.
+        stream's size at the output about the same for every depth. With `zero_writers` they add nothing at first.
 
         Source: Radford et al. 2019, section 2.3.
         """
@@ -262,9 +271,10 @@ class GPT(nn.Module):
                 nn.init.normal_(module.weight, std=0.02)
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
+        writer_std = 0.0 if self.config.zero_writers else 0.02 / math.sqrt(2 * self.config.n_layers)
         for block in self.blocks:
             for writer in (block.attention.output, block.feed_forward.down):
-                nn.init.normal_(writer.weight, std=0.02 / math.sqrt(2 * self.config.n_layers))
+                nn.init.normal_(writer.weight, std=writer_std)
 
     def _loss(
         self, logits: Float[Tensor, "batch time vocab_size"], targets: Int[Tensor, "batch time"]

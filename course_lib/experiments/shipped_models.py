@@ -1,0 +1,287 @@
+"""The small GPTs that come with the course: how each was trained, and what it reached.
+
+    python -m course_lib.experiments.shipped_models story_gpt
+    python -m course_lib.experiments.shipped_models code_gpt
+
+trains one, writes it to `data/models/<name>` with its record and its model card, and enters the files in the data's
+manifest. A run that is cut off goes on where it was when the command is given again.
+"""
+
+import argparse
+import hashlib
+import json
+import platform
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from course_lib.files import write_atomically
+from course_lib.hub import load_model, save_model
+from course_lib.models.gpt import GPT, GPTConfig
+from course_lib.text import load_corpus
+from course_lib.text.bundled import data_folder
+from course_lib.text.corpora import Corpus
+from course_lib.text.tiny_world import Sampler, tell_story
+from course_lib.text.tokenizers import BPETokenizer
+from course_lib.training import Documents, Record, TrainConfig, Trainer, Windows
+
+FEW = 100
+"""Documents of a quick check of a stored model."""
+RECORD, CARD = "record.json", "README.md"
+KIND = {"positions": "rotary", "norm": "rmsnorm", "activation": "swiglu", "bias": False, "zero_writers": True}
+"""The switches of Llama, so that each model can be handed to other tools as one."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a shipped model.
+
+    Attributes:
+        corpus: the built-in corpus that it is trained on.
+        fresh_stories: how many new stories of the same world it reads instead of the corpus's own (tiny_world only).
+        vocab_size: the most tokens that its byte-pair tokenizer may have.
+        model: the GPTConfig, without its vocabulary.
+        training: as for the Trainer.
+        snapshots: steps after which the model is kept, for watching it learn.
+    """
+
+    corpus: str
+    vocab_size: int
+    model: dict[str, Any]
+    training: TrainConfig
+    fresh_stories: int = 0
+    snapshots: tuple[int, ...] = ()
+
+
+STORY = Recipe(
+    corpus="tiny_world",
+    fresh_stories=384_000,
+    vocab_size=2_048,
+    model={"context_length": 128, "d_model": 128, "n_heads": 4, "n_layers": 6, **KIND},
+    training=TrainConfig(
+        steps=6_000,
+        batch_size=64,
+        learning_rate=0.01,
+        optimizer="muon",
+        warmup_steps=50,
+        evaluate_every=1_000,
+        save_every=200,
+        keep=2,
+        compile=True,
+    ),
+)
+RECIPES = {
+    "story_gpt": STORY,
+    "story_gpt_small": replace(
+        STORY,
+        fresh_stories=96_000,
+        model={"context_length": 128, "d_model": 64, "n_heads": 4, "n_layers": 4, **KIND},
+        training=replace(STORY.training, steps=1_500, evaluate_every=500),
+        snapshots=(10, 30, 100, 300, 800),
+    ),
+    "code_gpt": Recipe(
+        corpus="python_source",
+        vocab_size=2_048,
+        model={"context_length": 256, "d_model": 192, "n_heads": 6, "n_layers": 5, **KIND},
+        training=replace(STORY.training, steps=2_000, batch_size=16, evaluate_every=500),
+    ),
+}
+
+
+WORLD = (
+    "It tells stories of tiny_world and answers questions about them, and knows nothing else. The licence of the "
+    "world's data, its limits and its floor are in the data card.",
+    "CC BY 4.0, as the data",
+)
+ABOUT = {
+    "story_gpt": ("a GPT that tells tiny_world stories, trained on new stories of the same world", *WORLD),
+    "story_gpt_small": (
+        "a smaller sibling of story_gpt, kept at several points of its training (`training/`), to watch it learn",
+        *WORLD,
+    ),
+    "code_gpt": (
+        "a GPT that completes simple Python statements, trained on the source of the standard library",
+        "It has seen nothing but CPython's standard library: it completes imports, loops, signatures and other simple "
+        "statements, and makes up what is not simple. Never run what it writes without reading it.",
+        "its training text is under the PSF licence, version 2; the weights are offered under the same",
+    ),
+}
+
+
+def tell_fresh(n_stories: int, corpus: Corpus, seed: int = 0) -> Iterator[str]:
+    """New stories of tiny_world, none of which tells what a validation or test story of the corpus tells."""
+    held_out = {_body(text) for text in [*corpus.validation, *corpus.test]}
+    rng = random.Random(f"fresh stories {seed}")
+    while n_stories:
+        text = tell_story(Sampler(rng)).text
+        if _body(text) not in held_out:
+            n_stories -= 1
+            yield text
+
+
+def _body(text: str) -> str:
+    """A story without its questions."""
+    return text.partition("\n")[0]
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a recipe's model reads, and what it is measured on."""
+
+    corpus: Corpus
+    tokenizer: BPETokenizer
+    train: Documents | Windows
+    validation: Documents | Windows
+
+
+def make_data(recipe: Recipe) -> Data:
+    """The corpus, its tokenizer (learned from the training texts) and the batches."""
+    corpus = load_corpus(recipe.corpus)
+    tokenizer = BPETokenizer.train(corpus.train, recipe.vocab_size)
+    train = tell_fresh(recipe.fresh_stories, corpus) if recipe.fresh_stories else corpus.train
+    return Data(corpus, tokenizer, _batches(train, tokenizer, recipe), _validation(corpus, tokenizer, recipe))
+
+
+def _batches(texts: Any, tokenizer: BPETokenizer, recipe: Recipe) -> Documents | Windows:
+    kind = Documents if recipe.corpus == "tiny_world" else Windows
+    encoded = [tokenizer.encode(text) for text in texts]
+    return kind(encoded, recipe.model["context_length"], end_id=tokenizer.end_id)
+
+
+def _validation(corpus: Corpus, tokenizer: BPETokenizer, recipe: Recipe, n_documents: int | None = None) -> Any:
+    return _batches(corpus.validation[:n_documents], tokenizer, recipe)
+
+
+def train(name: str, working_folder: Path, *, say: Callable[[str], None] = print) -> Path:
+    """Train a shipped model, or go on with it, and write it to the course's data; answer its folder."""
+    recipe, folder = RECIPES[name], data_folder() / "models" / name
+    data = make_data(recipe)
+    torch.manual_seed(recipe.training.seed)
+    model = GPT(GPTConfig(data.tokenizer.vocab_size, **recipe.model))
+
+    def watch(record: Record) -> None:
+        if record.step in recipe.snapshots:
+            save_model(folder / "training" / f"step_{record.step:05d}", model, data.tokenizer, dtype=torch.float16)
+        if record.validation_loss is not None or record.step % 100 == 0:
+            validation = "" if record.validation_loss is None else f", validation {record.validation_loss:.4f}"
+            say(f"step {record.step}, {record.seconds:.0f} s: {record.train_loss:.4f}{validation}")
+
+    trainer = Trainer(
+        model, data.train, data.validation, recipe.training, callbacks=[watch], folder=working_folder / name
+    )
+    history = trainer.fit(progress=False, resume=(working_folder / name).exists())
+    save_model(folder, model, data.tokenizer, dtype=torch.float16)
+    write_record(folder, recipe, history)
+    enter_in_manifest(name)
+    return folder
+
+
+def measure(name: str, n_documents: int | None = None) -> dict[str, float]:
+    """The validation loss of a shipped model as it is stored, on the first documents or on all, in float32.
+
+    In nats per token; where the corpus has a floor, that too, and the loss in nats per character, on whole stories.
+    """
+    model, tokenizer = load_model(name)
+    recipe = RECIPES[name]
+    corpus = load_corpus(recipe.corpus)
+    validation = _validation(corpus, tokenizer, recipe, n_documents)
+    settings = TrainConfig(steps=1, batch_size=50, device="cpu", precision="float32")
+    loss = Trainer(model, validation, validation, settings).evaluate()
+    measured = {"loss": loss}
+    if corpus.floor:
+        texts = corpus.validation[:n_documents]
+        floor = replace(corpus.floor, stories={"validation": texts})
+        measured["loss_per_character"] = loss * validation.n_targets / sum(len(text) + 1 for text in texts)
+        measured["floor"] = floor.per_token(tokenizer)
+        measured["floor_per_character"] = floor.per_character()
+    return measured
+
+
+def write_record(folder: Path, recipe: Recipe, history: Sequence[Record]) -> None:
+    """Write how a model was made and what it reached, for programs and for people."""
+    record = {
+        "command": f"python -m course_lib.experiments.shipped_models {folder.name}",
+        "recipe": asdict(recipe),
+        "machine": machine(),
+        "torch": torch.__version__,
+        "minutes": round(history[-1].seconds / 60, 1),
+        "tokens": history[-1].tokens,
+        "parameters": load_model(folder)[0].count_parameters(),
+        "curve": [[r.step, round(r.validation_loss, 4)] for r in history if r.validation_loss is not None],
+        "validation": {key: round(value, 5) for key, value in measure(folder.name).items()},
+        "first_documents": {key: round(value, 5) for key, value in measure(folder.name, FEW).items()},
+    }
+    write_atomically(folder / RECORD, (json.dumps(record, indent=1, default=str) + "\n").encode())
+    write_atomically(folder / CARD, model_card(folder.name, record).encode())
+
+
+def model_card(name: str, record: dict[str, Any]) -> str:
+    """A model's card: what it is, how it was made, what it reached, what it is good for."""
+    measured, recipe = record["validation"], record["recipe"]
+    config = recipe["model"]
+    about, use, licence = ABOUT[name]
+    rows = {
+        "What": about,
+        "Architecture": f"{config['n_layers']} blocks of width {config['d_model']}, {config['n_heads']} heads, context "
+        f"{config['context_length']}; rotary positions, RMSNorm, SwiGLU: Llama's, so `to_huggingface` takes it",
+        "Parameters": f"{record['parameters']:,}, stored in float16",
+        "Tokenizer": "byte-level BPE, trained on the training texts",
+        "Made by": f"`{record['command']}`, seed {recipe['training']['seed']}",
+        "Took": f"{record['minutes']:.0f} minutes for {record['tokens']:,} tokens on {record['machine']}"
+        + (f" ({record['note']})" if record.get("note") else ""),
+        "Validation loss": f"{measured['loss']:.4f} nats per token",
+        "Licence": licence,
+    }
+    if "floor" in measured:
+        rows["Validation loss"] += (
+            f" on whole stories; no model can do better than {measured['floor']:.4f} on average, so it misses the "
+            f"floor by {measured['loss'] / measured['floor'] - 1:.1%}"
+        )
+    table = "\n".join(f"| {what} | {text} |" for what, text in rows.items())
+    curve = "\n".join(f"| {step:,} | {loss:.4f} |" for step, loss in record["curve"])
+    return (
+        f"# Model card: {name}\n\n| | |\n|---|---|\n{table}\n\n{use}\n\n"
+        f"## Learning curve\n\n| step | validation loss |\n|---|---|\n{curve}\n"
+    )
+
+
+def machine() -> str:
+    """The processor and how many threads torch uses."""
+    info = Path("/proc/cpuinfo")
+    names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()}, {torch.get_num_threads()} threads"
+
+
+def enter_in_manifest(name: str) -> None:
+    """Enter every file of a model in the data's manifest, with its checksum and the command that makes it."""
+    root = data_folder()
+    manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
+    kept = {file: entry for file, entry in manifest["files"].items() if not file.startswith(f"models/{name}/")}
+    made = {
+        path.relative_to(root).as_posix(): {
+            "sha256": hashlib.sha256(content := path.read_bytes()).hexdigest(),
+            "bytes": len(content),
+            "made_by": f"python -m course_lib.experiments.shipped_models {name}",
+        }
+        for path in sorted((root / "models" / name).rglob("*"))
+        if path.is_file()
+    }
+    content = {"files": dict(sorted({**kept, **made}.items()))}
+    write_atomically(root / "manifest.json", (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode())
+
+
+def main() -> None:
+    """Train the model that the command names."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name", choices=RECIPES)
+    parser.add_argument("--working-folder", type=Path, default=Path("runs"), help="where checkpoints go (%(default)s)")
+    arguments = parser.parse_args()
+    print(f"The model is in {train(arguments.name, arguments.working_folder)}.")
+
+
+if __name__ == "__main__":
+    main()
