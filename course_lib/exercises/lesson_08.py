@@ -259,7 +259,8 @@ def tie(embedding, unembedding):
     why="One parameter under two names: it is counted once, gets the gradients of both of its uses, added up, and "
     "cannot drift apart from itself.",
     starter="""\
-def tie(embedding, unembedding):        # nn.Embedding(vocab_size, d_model), nn.Linear(d_model, vocab_size, bias=False)
+def tie(embedding, unembedding):
+    # nn.Embedding(vocab_size, d_model), nn.Linear(d_model, vocab_size, bias=False)
     ...                                 # changes the modules; returns nothing
 """,
     see="One table, used twice",
@@ -545,8 +546,9 @@ def loss_and_perplexity(logits, targets):
     why="The loss is the mean surprise, −log p of what really came. Its exponential, the perplexity, is the number of "
     "equally likely tokens that would surprise as much.",
     starter="""\
-def loss_and_perplexity(logits, targets):       # (batch, time, vocab_size), (batch, time) with -100 where none counts
-    ...                                         # → loss in nats, perplexity
+def loss_and_perplexity(logits, targets):
+    # (batch, time, vocab_size), (batch, time) with -100 where nothing counts
+    ...                                 # → loss in nats, perplexity
 """,
     see="How wrong is it?",
 )
@@ -617,8 +619,9 @@ def gpt_parameters(vocab_size, context_length, d_model, n_layers):
     why="(V + T) · d + L · (12d² + 13d) + 2d. The number of heads does not appear in it, and the vocabulary counts "
     "once: a count that is off by V · d tells you that the tying is broken.",
     starter="""\
-def gpt_parameters(vocab_size, context_length, d_model, n_layers):      # four whole numbers; d_ff is 4 * d_model
-    ...                                                                 # → how many numbers a tied GPT learns
+def gpt_parameters(vocab_size, context_length, d_model, n_layers):
+    # four whole numbers; d_ff is 4 * d_model
+    ...                                 # → how many numbers a tied GPT learns
 """,
     see="How many numbers?",
 )

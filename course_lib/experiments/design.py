@@ -7,7 +7,6 @@ Four blocks of 64 features read tiny_world in 512 byte-pair tokens, with AdamW, 
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -47,14 +46,21 @@ def larger_start(config: GPTConfig) -> GPT:
     return model
 
 
+def larger_start_untied(config: GPTConfig) -> GPT:
+    """The larger start, and a read-out of its own, which begins as a copy of the embedding."""
+    model = larger_start(config)
+    model.unembedding.weight = nn.Parameter(model.token_embedding.weight.detach().clone())
+    return model
+
+
 VARIANTS: dict[str, Callable[[GPTConfig], GPT]] = {
     "as GPT-2": right,
     "read-out not tied": copied_table,
     "spread 0.1 for 0.02": larger_start,
+    "spread 0.1, not tied": larger_start_untied,
     "torch's own start": default_start,
     "writers not scaled": unscaled_writers,
     "no final norm": no_final_norm,
-    "no positions": lambda config: GPT(replace(config, positions="none")),
     "one block, four times": shared_block,
 }
 """What is different → a GPT that has it different."""

@@ -19,14 +19,15 @@ export default course.widget(({ root, get, set, on, live }) => {
     return node;
   }
 
-  function row({ name, formula, numbers, count, built, share, out }) {
+  function row({ name, formula, numbers, count, built, share, out }, largest) {
     const right = count === built;
     return el("tr", {},
       el("th", { scope: "row" }, name),
-      el("td", { class: "parameters-formula" }, formula, el("span", { class: "course-note" }, ` = ${numbers}`)),
+      el("td", { class: "parameters-formula" }, formula,
+        numbers === formula ? null : el("span", { class: "course-note" }, ` = ${numbers}`)),
       el("td", { class: "parameters-count" }, whole(count)),
       el("td", { class: "parameters-bar" },
-        el("span", { style: { width: `${Math.max(0.3, 100 * share)}%` } }),
+        el("span", { style: { width: `${Math.max(1, (100 * share) / largest)}px` } }),
         el("em", {}, `${(100 * share).toFixed(1)} %`)),
       el("td", { class: right ? "parameters-right" : "parameters-wrong" }, right ? "✓" : `✗ ${whole(built)}`),
       el("td", { class: "course-note" }, out));
@@ -39,26 +40,37 @@ export default course.widget(({ root, get, set, on, live }) => {
       holder.replaceChildren();
       return problem;
     }
+    const largest = Math.max(...rows.map((one) => one.share));
     const heads = ["component", "formula", "count", "share", "built", "what comes out"];
     holder.replaceChildren(el("table", { class: "course-matrix parameters" },
       el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col" }, head)))),
-      el("tbody", {}, rows.map(row))));
+      el("tbody", {}, rows.map((one) => row(one, largest)))));
     const agree = total === built ? "A model built to these sizes has just as many."
       : `But the model that was built has ${whole(built)}${other ? `, ${whole(other)} of them of no known part` : ""}.`;
-    const megabytes = (bytes) => `${whole(Math.round((total * bytes) / 1e5) / 10)} MB`;
-    summary.textContent = `${whole(total)} parameters: ${megabytes(4)} in float32, ${megabytes(2)} in bfloat16. ${agree}`;
+    const size = (bytes) => (total * bytes >= 1e9 ? `${((total * bytes) / 1e9).toFixed(1)} GB`
+      : `${((total * bytes) / 1e6).toFixed(1)} MB`);
+    summary.textContent = `${whole(total)} parameters: ${size(4)} in float32, ${size(2)} in bfloat16. ${agree}`;
     return summary.textContent;
   }
 
-  const names = Object.keys(get("presets"));
+  const OTHER = "other sizes";
+  const presets = get("presets");
+  const names = [...Object.keys(presets), OTHER];
+  const named = () => names.findIndex((name) => name === OTHER
+    || Object.entries(presets[name]).every(([size, value]) => get("asked")[size] === value));
+  const models = choice("model", names, names[named()],
+    (name) => name !== OTHER && set("asked", { ...get("asked"), ...presets[name] }));
   root.append(
     el("div", { class: "course-row" },
-      choice("model", names, names[0], (name) => set("asked", { ...get("asked"), ...get("presets")[name] })),
+      models,
       checkbox("read-out tied to the embedding", get("asked").tie_embeddings,
         (tied) => set("asked", { ...get("asked"), tie_embeddings: tied }))),
     el("div", { class: "course-row" }, Object.keys(labels).map(sizeSlider)),
     summary, holder);
-  on("asked", () => Object.entries(sliders).forEach(([name, move]) => move(get("asked")[name])));
+  on("asked", () => {
+    for (const [name, move] of Object.entries(sliders)) move(get("asked")[name]);
+    models.querySelector("select").selectedIndex = named();
+  });
   on("shown", () => live(update()));
   update();
 });

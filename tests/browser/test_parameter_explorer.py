@@ -34,6 +34,7 @@ def test_arrow_keys_change_a_size_and_the_box_unties(open_page):
     page = in_a_front_end(open_page, ParameterExplorer(MyGPT, CONFIG))
     page.get_by_role("slider", name="L, n_layers").press("ArrowRight")
     assert page.evaluate("sent.at(-1)[1].n_layers") == 3
+    assert page.get_by_role("combobox", name="model").input_value() == "other sizes"
     page.get_by_role("checkbox", name="read-out tied").uncheck()
     assert page.evaluate("sent.at(-1)[1]")["tie_embeddings"] is False
     assert page.evaluate("sent.at(-1)[1].n_layers") == 3
