@@ -124,7 +124,8 @@ class Trainer:
         total, count = 0.0, 0
         for batch in self.validation.in_order(batch_size or self.config.batch_size):
             for piece, n_targets in self._own_pieces(batch):
-                total += self._loss(piece).item() * n_targets
+                # The model as it is: a compiled one would be compiled again for this.
+                total += self._loss(piece, self.model).item() * n_targets
                 count += n_targets
         self.model.train(was_training)
         total, count = self.processes.total(total, count)
