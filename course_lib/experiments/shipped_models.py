@@ -59,17 +59,17 @@ class Recipe:
 
 STORY = Recipe(
     corpus="tiny_world",
-    fresh_stories=384_000,
+    fresh_stories=230_400,
     vocab_size=2_048,
     model={"context_length": 128, "d_model": 128, "n_heads": 4, "n_layers": 6, **KIND},
     training=TrainConfig(
-        steps=6_000,
+        steps=3_600,
         batch_size=64,
         learning_rate=0.01,
         optimizer="muon",
         warmup_steps=50,
-        evaluate_every=1_000,
-        save_every=200,
+        evaluate_every=600,
+        save_every=100,
         keep=2,
         compile=True,
     ),
