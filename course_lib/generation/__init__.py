@@ -1,5 +1,20 @@
-"""Text from a model, one token at a time."""
+"""Text from a model, one token at a time.
 
-from course_lib.generation.sampling import generate, next_token_probabilities, stream
+Read `probabilities` (what is drawn from), `sampling` (the loop), `decoder` (how the next logits come so fast), `beam`
+(searching in place of drawing), `text` (from prompt to text).
+"""
 
-__all__ = ["generate", "next_token_probabilities", "stream"]
+from course_lib.generation.beam import Hypothesis, beam_search
+from course_lib.generation.probabilities import next_token_probabilities
+from course_lib.generation.sampling import generate, stream
+from course_lib.generation.text import complete, stream_text
+
+__all__ = [
+    "Hypothesis",
+    "beam_search",
+    "complete",
+    "generate",
+    "next_token_probabilities",
+    "stream",
+    "stream_text",
+]
