@@ -153,8 +153,8 @@ def _one_forward(trainer: Trainer, batch: tuple[Tensor, ...], rows: int) -> tupl
     kept = []
     for n in (1, 2):
         part = tuple(tensor[:n] for tensor in batch)
-        counter = FlopCounterMode(display=False)
-        with counter, _SavedBytes(trainer.model) as saved:
+        counter, saved = FlopCounterMode(display=False), _SavedBytes(trainer.model)
+        with counter, saved:
             trainer._loss(part, trainer.model)
         kept.append(saved.total)
     flops = counter.get_total_flops() / _size(part)

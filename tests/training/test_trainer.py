@@ -1,13 +1,17 @@
 """The loop learns what can be learned, repeats itself exactly, and says what is wrong with its settings."""
 
 import math
+import os
+from itertools import pairwise
 
 import pytest
 import torch
 
 from course_lib.models.gpt import GPT, IGNORED, GPTConfig
-from course_lib.training import Documents, TrainConfig, Trainer, pick_device
+from course_lib.training import Documents, Record, TensorBoard, TrainConfig, Trainer, Windows, pick_device
+from course_lib.training.batches import count_targets, split_batch
 from course_lib.training.optim import learning_rate_factor, make_optimizers
+from course_lib.training.progress import ProgressBar
 
 COUNTING = [[1 + (start + i) % 7 for i in range(12)] for start in range(7)]  # each token follows from the one before
 
@@ -50,6 +54,63 @@ class TestDocuments:
     def test_no_documents(self):
         with pytest.raises(ValueError, match="no documents"):
             Documents([], 16, end_id=0)
+
+
+class TestWindows:
+    def test_each_target_is_the_token_that_follows_and_each_comes_once(self):
+        windows = Windows([[5, 6, 7], [8]], 2, end_id=0)
+        batches = list(windows.in_order(2))
+        assert [b.tokens.tolist() for b in batches] == [[[0, 5], [6, 7]], [[0, 8]]]
+        assert [b.targets.tolist() for b in batches] == [[[5, 6], [7, 0]], [[8, 0]]]
+        assert windows.n_targets == sum(map(count_targets, batches)) == 6
+
+    def test_what_does_not_fill_a_window_comes_last(self):
+        *_, last = Windows([[1, 2, 3, 4]], 3, end_id=0).in_order(8)
+        assert (last.tokens.tolist(), last.targets.tolist()) == ([[3, 4]], [[4, 0]])
+
+    def test_a_pass_cuts_windows_that_do_not_overlap_and_the_next_cuts_others(self):
+        windows = Windows([list(range(1, 103))], 8, end_id=0)
+        batches = windows.shuffled(3, torch.Generator().manual_seed(1))
+        passes = [sorted(torch.cat([next(batches).tokens[:, 0] for _ in range(4)]).tolist()) for _ in range(2)]
+        for starts in passes:
+            assert all(after - before == 8 for before, after in pairwise(starts))
+        assert passes[0][0] != passes[1][0]
+
+    def test_a_text_of_one_window(self):
+        batch = next(Windows([[1, 2, 3]], 4, end_id=0).shuffled(5, torch.Generator()))
+        assert batch.tokens.tolist() == [[0, 1, 2, 3]]
+
+    def test_too_short(self):
+        with pytest.raises(ValueError, match="too short: 3 predictions in all, and the context is 4"):
+            Windows([[1, 2]], 4, end_id=0)
+
+
+class TestPlace:
+    @pytest.mark.parametrize("source", [Documents, Windows])
+    @pytest.mark.parametrize("taken", [0, 1, 3, 4, 5, 11])
+    def test_batches_go_on_from_a_noted_place(self, source, taken):
+        data = source(COUNTING, 12, end_id=0)
+        batches = data.shuffled(2, torch.Generator().manual_seed(1))
+        for _ in range(taken):
+            next(batches)
+        place = batches.state_dict()
+        expected = [next(batches) for _ in range(10)]
+        elsewhere = data.shuffled(2, torch.Generator().manual_seed(99))
+        next(elsewhere)
+        elsewhere.load_state_dict(place)
+        for batch in expected:
+            assert all(torch.equal(a, b) for a, b in zip(batch, next(elsewhere), strict=True))
+
+
+class TestPieces:
+    @pytest.mark.parametrize("n_pieces", [1, 2, 3, 5, 9])
+    def test_weighted_by_their_targets_the_losses_average_to_that_of_the_batch(self, n_pieces):
+        model = tiny_gpt().double()
+        batch = next(Documents([[1], [2, 3], [1, 2, 3, 4], [5], [6, 7, 1, 2, 3]], 16, end_id=0).in_order(5))
+        pieces = split_batch(batch, n_pieces)
+        assert len(pieces) == n_pieces
+        total = sum(model(*piece).loss * n for piece, n in pieces) / count_targets(batch)
+        assert total.item() == pytest.approx(model(*batch).loss.item(), rel=1e-12)
 
 
 class TestFit:
@@ -115,6 +176,16 @@ class TestFit:
         run._update(next(run.train.in_order(4)), 0)
         assert seen == [pytest.approx(1e-3, rel=1e-2)]
 
+    @pytest.mark.parametrize("micro_batch_size", [1, 2, 3])
+    def test_parts_of_a_batch_add_up_to_the_batch(self, micro_batch_size):
+        documents = Documents([[1 + i % 7 for i in range(n)] for n in range(1, 12)], 16, end_id=0)
+        models = [tiny_gpt(), tiny_gpt()]
+        for model, size in zip(models, (None, micro_batch_size), strict=True):
+            config = TrainConfig(4, batch_size=4, micro_batch_size=size, device="cpu", precision="float32")
+            Trainer(model, documents, documents, config).fit(progress=False)
+        for a, b in zip(*(m.parameters() for m in models), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
     def test_gradients_from_before_the_step_do_not_count(self):
         fresh, used = tiny_gpt(), tiny_gpt()
         batch = next(trainer(used).train.in_order(4))
@@ -133,6 +204,86 @@ class TestFit:
         run._update(next(run.train.in_order(4)), 0)
         assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
         assert run.scaler.get_scale() < scale
+
+
+def limit_memory(model: GPT, rows: int, error: type[RuntimeError] = torch.OutOfMemoryError) -> None:
+    """Let the model run out of memory when it is given more rows than that at once, in training."""
+
+    def check(module, inputs):
+        if module.training and len(inputs[0]) > rows:
+            raise error("CUDA out of memory. Tried to allocate 2 GiB")
+
+    model.register_forward_pre_hook(check)
+
+
+class TestOutOfMemory:
+    @pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
+    def test_the_micro_batch_is_halved_the_batch_stays_and_it_is_said(self, error, capsys):
+        small, large = tiny_gpt(), tiny_gpt()
+        trainer(large, precision="float32", steps=5).fit(progress=False)
+        limit_memory(small, 1, error)
+        run = trainer(small, precision="float32", steps=5)
+        run.fit(progress=False)
+        said = capsys.readouterr().out
+        assert "Out of memory with 4 rows at once: going on with 2 at a time. The batch stays at 4" in said
+        assert "Out of memory with 2 rows at once: going on with 1 at a time." in said
+        assert run.accumulate == 4
+        for a, b in zip(small.parameters(), large.parameters(), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+    def test_when_not_even_one_row_fits(self):
+        model = tiny_gpt()
+        limit_memory(model, 0)
+        with pytest.raises(MemoryError, match="not enough memory for 1 row"):
+            trainer(model).fit(progress=False)
+
+    def test_other_errors_pass_through(self):
+        model = tiny_gpt()
+        model.register_forward_pre_hook(lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            trainer(model).fit(progress=False)
+
+
+class TestProgress:
+    def test_it_says_loss_speed_and_utilization(self):
+        bar = ProgressBar(10, 0, share_per_speed=0.0005, shown=False)
+        first, second = (Record(n, 1000 * n, 2.0 * n, 1.5, None, 0.1, 1.0) for n in (1, 2))
+        assert bar.words(first) == "loss 1.500"
+        assert bar.words(second) == "loss 1.500, 500 tokens/s, MFU 25%"
+
+
+class TestTensorBoard:
+    def test_what_it_writes(self, tmp_path):
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        board = TensorBoard(tmp_path, floor=0.2)
+        run = trainer(tiny_gpt(), steps=4, evaluate_every=2)
+        run.callbacks.append(board)
+        history = run.fit(progress=False)
+        board.close()
+        events = EventAccumulator(str(tmp_path)).Reload()
+        assert [e.value for e in events.Scalars("loss/training")] == pytest.approx([r.train_loss for r in history])
+        assert [e.step for e in events.Scalars("loss/validation")] == [2, 4]
+        assert [e.value for e in events.Scalars("loss/floor")] == pytest.approx([0.2] * 4)
+
+
+class TestCompile:
+    @pytest.mark.skipif("COURSE_FULL" not in os.environ, reason="compiling takes a minute; COURSE_FULL=1 does it")
+    def test_a_compiled_model_learns_the_same(self):
+        plain, compiled = tiny_gpt(), tiny_gpt()
+        trainer(plain, steps=8, precision="float32").fit(progress=False)
+        trainer(compiled, steps=8, precision="float32", compile=True).fit(progress=False)
+        for a, b in zip(plain.parameters(), compiled.parameters(), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+    def test_it_is_asked_for(self, monkeypatch):
+        asked = []
+        monkeypatch.setattr(torch, "compile", lambda model: asked.append(model) or model)
+        model = tiny_gpt()
+        trainer(model)
+        assert not asked
+        trainer(model, compile=True)
+        assert asked == [model]
 
 
 class TestOptimizers:
@@ -165,11 +316,23 @@ class TestBadSettings:
             ({"steps": 0}, "steps must be at least 1, but it is 0"),
             ({"steps": 1, "batch_size": -2}, "batch_size must be at least 1, but it is -2"),
             ({"steps": 1, "optimizer": "adamm"}, "no optimiser 'adamm'"),
+            ({"steps": 1, "micro_batch_size": 0}, "micro_batch_size must be at least 1, but it is 0"),
+            ({"steps": 1, "patience": 0}, "patience must be at least 1"),
         ],
     )
     def test_config(self, settings, message):
         with pytest.raises(ValueError, match=message):
             TrainConfig(**settings)
+
+    def test_another_tokenizer(self):
+        with pytest.raises(
+            ValueError, match=r"hold token 7, but the model knows only 0 … 6: was the text encoded with"
+        ):
+            trainer(tiny_gpt(vocab_size=7))
+
+    def test_documents_longer_than_the_context(self):
+        with pytest.raises(ValueError, match="13 tokens long, but this model's context is 8"):
+            trainer(tiny_gpt(context_length=8)).fit(progress=False)
 
     def test_devices(self):
         with pytest.raises(ValueError, match="no device 'gpu'"):

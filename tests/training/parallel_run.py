@@ -1,0 +1,39 @@
+"""One of several processes that train together; started by torchrun in test_parallel.py.
+
+    torchrun --nproc-per-node 2 -m tests.training.parallel_run FOLDER copy|shard STEPS [resume]
+
+Trains a tiny GPT in float32 on the CPU and writes the losses and the weights that the run ends with.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from course_lib.models.gpt import GPT, GPTConfig
+from course_lib.training import Documents, TrainConfig, Trainer
+from course_lib.training.parallel import joined_processes, whole
+
+
+def train(folder: Path, way: str, stop_after: int, *, resume: bool) -> None:
+    """Train 10 steps, or until `stop_after`, and save what came of it in FOLDER/result.pt."""
+    torch.manual_seed(3)
+    model = GPT(GPTConfig(vocab_size=8, context_length=12, d_model=16, n_heads=2, n_layers=2))
+    documents = Documents([[1 + (start + i) % 7 for i in range(5 + start)] for start in range(7)], 12, end_id=0)
+    config = TrainConfig(
+        10, batch_size=4, micro_batch_size=1, warmup_steps=3, evaluate_every=5,
+        device="cpu", precision="float32",
+    )  # fmt: skip
+    run = Trainer(model, documents, documents, config, folder=folder / "run", shard=way == "shard")
+    run.callbacks.append(lambda record: run.stop() if record.step == stop_after else None)
+    history = run.fit(progress=False, resume=resume)
+    weights = whole(run.model.state_dict())
+    if run.processes.first:
+        losses = [[r.train_loss, r.gradient_norm, r.validation_loss or 0.0] for r in history]
+        torch.save({"losses": losses, "weights": weights, "processes": run.processes.count}, folder / "result.pt")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    with joined_processes("cpu"):
+        train(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), resume="resume" in sys.argv)
