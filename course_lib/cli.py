@@ -4,13 +4,16 @@ import argparse
 import subprocess
 import sys
 
+from course_lib.train_command import add_options as add_train_options
+from course_lib.train_command import train_command
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError, MemoryError) as error:
         print(f"course: {error}", file=sys.stderr)
         return 2
 
@@ -41,6 +44,10 @@ def _parser() -> argparse.ArgumentParser:
     explore.add_argument("--model", required=True, help="a folder with a model, or the name of one of the course's own")
     explore.add_argument("-o", "--output", default="attention.html", help="the page to write (attention.html)")
     explore.set_defaults(run=_explore)
+
+    train = commands.add_parser("train", help="train a GPT on a corpus; stop and resume as you like")
+    add_train_options(train)
+    train.set_defaults(run=train_command)
     return parser
 
 

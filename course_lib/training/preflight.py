@@ -70,7 +70,7 @@ class Forecast:
     def __str__(self) -> str:
         lines = [
             f"Time: about {duration(self.seconds)} for {self.steps:,} steps ({self.step_seconds * 1000:,.0f} ms each, "
-            f"{self.tokens_per_second:,.0f} tokens/s, {self.utilization:.0%} of the speed of a large matrix product).",
+            f"{self.tokens_per_second:,.0f} tokens/s, {self.utilization:.1%} of the speed of a large matrix product).",
             f"Memory: about {megabytes(self.peak)} (weights {megabytes(self.weights)}, gradients "
             f"{megabytes(self.gradients)}, optimiser {megabytes(self.optimizer)}, activations "
             f"{megabytes(self.activations)}).",
@@ -205,7 +205,9 @@ def duration(seconds: float) -> str:
 
 def megabytes(n_bytes: float) -> str:
     """A number of bytes in MB or GB (powers of ten)."""
-    return f"{n_bytes / 1e6:,.0f} MB" if n_bytes < 1e9 else f"{n_bytes / 1e9:,.1f} GB"
+    if n_bytes >= 1e9:
+        return f"{n_bytes / 1e9:,.1f} GB"
+    return f"{n_bytes / 1e6:,.0f} MB" if n_bytes >= 1e7 else f"{n_bytes / 1e6:.1f} MB"
 
 
 def _seconds(work, device: Device, at_least: float = TIMED_FOR) -> float:

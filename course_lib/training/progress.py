@@ -41,5 +41,5 @@ class ProgressBar:
         speed = (record.tokens - self._from.tokens) / (record.seconds - self._from.seconds)
         words += f", {speed:,.0f} tokens/s"
         if self.share_per_speed is not None:
-            words += f", MFU {self.share_per_speed * speed:.0%}"
+            words += f", MFU {self.share_per_speed * speed:.1%}"
         return words

@@ -249,7 +249,7 @@ class TestProgress:
         bar = ProgressBar(10, 0, share_per_speed=0.0005, shown=False)
         first, second = (Record(n, 1000 * n, 2.0 * n, 1.5, None, 0.1, 1.0) for n in (1, 2))
         assert bar.words(first) == "loss 1.500"
-        assert bar.words(second) == "loss 1.500, 500 tokens/s, MFU 25%"
+        assert bar.words(second) == "loss 1.500, 500 tokens/s, MFU 25.0%"
 
 
 class TestTensorBoard:
