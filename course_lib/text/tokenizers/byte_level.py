@@ -5,7 +5,7 @@ Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learner
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from heapq import heapify, heappop, heappush
 from itertools import chain
@@ -137,7 +137,9 @@ class BPETokenizer(Tokenizer):
         >>> BPETokenizer.train(["low lower lowest"], 261).merge_steps("low")
         [['l', 'o', 'w'], ['lo', 'w'], ['low']]
         """
-        return [[self.tokens[ord(symbol)] for symbol in spelled] for spelled in self._spellings(word)]
+        history: list[str] = []
+        self._join_pairs(word, history)
+        return [[self.tokens[ord(symbol)] for symbol in spelled] for spelled in history]
 
     def save(self, path: str | Path) -> None:
         """Write `tokenizer.json`, which `tokenizers` and `transformers.PreTrainedTokenizerFast` load too."""
@@ -205,36 +207,40 @@ class BPETokenizer(Tokenizer):
             for pair, (rank, made) in ranks.items()
         }
 
-    def _spellings(self, word: str) -> Iterator[str]:
-        """A word as symbols (the character with code i is token i): before any merge, and after each.
+    def _join_pairs(self, word: str, history: list[str] | None = None) -> str:
+        """A word as symbols, joined as far as it goes: the character with code i is token i.
 
         Of the pairs that the word has, the one that ranks first is joined, until none is left that can be. A heap
-        keeps them in order; a pair that another merge has destroyed is passed over when its turn comes.
+        keeps them in order; a pair that another merge has destroyed is passed over when its turn comes. `history`
+        collects the word before any merge and after each.
         """
         steps = self._steps
         spelled = _as_bytes(word).translate(self._spell)
-        yield spelled
         queue = [steps[pair] for pair in map(add, spelled, spelled[1:]) if pair in steps]
         heapify(queue)
+        if history is not None:
+            history.append(spelled)
         while queue:
             _, pair, made, limit = step = heappop(queue)
             parts = spelled.split(pair, limit)
             if len(parts) == 1:
                 continue
             spelled = made.join(parts)
-            yield spelled
-            new_pairs = {part[-1] + made for part in parts[:-1] if part} | {
-                made + part[0] for part in parts[1:] if part
-            }
-            for new_pair in new_pairs | {made + made}:
+            if history is not None:
+                history.append(spelled)
+            new_pairs = [before[-1] + made for before in parts[:-1] if before]
+            new_pairs += [made + after[0] for after in parts[1:] if after]
+            if len(parts) > 2:
+                new_pairs.append(made + made)
+            for new_pair in new_pairs:
                 if new_pair in steps:
                     heappush(queue, steps[new_pair])
             if limit == 1:
                 heappush(queue, step)
+        return spelled
 
     def _merge_word(self, word: str) -> tuple[int, ...]:
-        *_, spelled = self._spellings(word)
-        return tuple(map(ord, spelled))
+        return tuple(map(ord, self._join_pairs(word)))
 
 
 def _as_bytes(word: str) -> str:
