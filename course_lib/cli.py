@@ -3,6 +3,7 @@
 import argparse
 import subprocess
 import sys
+import warnings
 
 from course_lib.train_command import add_options as add_train_options
 from course_lib.train_command import train_command
@@ -38,6 +39,20 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="measure speed and memory")
     bench.add_argument("programs", nargs="*", help="names of files in benchmarks/ (all without one)")
     bench.set_defaults(run=_bench)
+
+    sample = commands.add_parser("sample", help="let a model continue a text")
+    sample.add_argument("model", help="a folder with a model, or the name of one of the course's own")
+    sample.add_argument("prompt", nargs="?", default="", help="the text to continue (a new document without one)")
+    sample.add_argument("--tokens", type=int, default=200, help="how many tokens to add at most (200)")
+    sample.add_argument("--temperature", type=float, default=0.8, help="0 always takes the likeliest token (0.8)")
+    sample.add_argument("--top-k", type=int, help="draw from the k likeliest tokens")
+    sample.add_argument("--top-p", type=float, help="draw from the fewest tokens that add up to this probability")
+    sample.add_argument("--min-p", type=float, help="draw from tokens at least this share of the likeliest one's")
+    sample.add_argument("--repetition-penalty", type=float, default=1.0, help="above 1 avoids what was said (1)")
+    sample.add_argument("--stop", action="append", default=[], help="a text that ends it; may be given several times")
+    sample.add_argument("--seed", type=int, help="the same seed gives the same text")
+    sample.add_argument("--int8", action="store_true", help="8-bit weights: faster, nearly the same text")
+    sample.set_defaults(run=_sample)
 
     explore = commands.add_parser("explore", help="write a page that shows what a model attends to in a text")
     explore.add_argument("text", help="what the model reads")
@@ -86,6 +101,42 @@ def _bench(options: argparse.Namespace) -> int:
     return max(
         (subprocess.call([sys.executable, "-m", f"benchmarks.{one.stem}"], cwd=ROOT) for one in chosen), default=0
     )
+
+
+def _sample(options: argparse.Namespace) -> int:
+    import torch
+
+    from course_lib.generation import stream_text
+    from course_lib.hub import load_model
+    from course_lib.nn.int8 import quantize_int8
+
+    model, tokenizer = load_model(options.model)
+    if tokenizer is None:
+        raise ValueError(f"{options.model} holds no tokenizer.json, so there is no text: save it with its tokenizer.")
+    if options.int8:
+        model = quantize_int8(model)
+    generator = torch.Generator()
+    generator.manual_seed(options.seed) if options.seed is not None else generator.seed()
+    pieces = stream_text(
+        model,
+        tokenizer,
+        options.prompt,
+        options.tokens,
+        stop=options.stop,
+        generator=generator,
+        temperature=options.temperature,
+        top_k=options.top_k,
+        top_p=options.top_p,
+        min_p=options.min_p,
+        repetition_penalty=options.repetition_penalty,
+    )
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: print(f"\n[{message}]", file=sys.stderr)
+        print(options.prompt, end="", flush=True)
+        for piece in pieces:
+            print(piece, end="", flush=True)
+    print()
+    return 0
 
 
 def _explore(options: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ from course_lib.nn.positions import alibi_bias
 
 KNOWN = frozenset(
     "vocab_size context_length d_model n_heads n_layers n_kv_heads d_ff positions norm norm_position norm_eps "
-    "activation bias qk_norm tie_embeddings dropout".split()
+    "activation bias qk_norm tie_embeddings dropout zero_writers logit_cap".split()
 )
 """The settings of a GPT that `CachedDecoder` follows; a GPT with another one set is run by its own `forward`."""
 
@@ -123,7 +123,8 @@ class CachedDecoder:
         for block, cache in zip(self.blocks, self.caches, strict=True):
             x = block(x, cache, place)
         self.length = self.length + 1
-        return self.unembedding(self.final_norm(x))
+        logits, cap = self.unembedding(self.final_norm(x)), self.model.config.logit_cap
+        return logits if cap is None else cap * (logits / cap).tanh()
 
     def reorder(self, rows: Int[Tensor, "batch"]) -> None:
         """Go on with text `rows[i]` in place of text i."""

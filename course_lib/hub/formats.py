@@ -19,6 +19,9 @@ Weights = dict[str, Tensor]
 FREE = ("vocab_size", "context_length", "d_model", "n_heads", "n_layers", "d_ff", "norm_eps", "tie_embeddings")
 """Settings that every format takes as they are."""
 
+OF_THE_START = ("zero_writers",)
+"""Settings that decide how training begins; a trained model computes the same without them."""
+
 
 @dataclass(frozen=True)
 class Format:
@@ -52,7 +55,7 @@ class Format:
         found = []
         for field in dataclasses.fields(config):
             value = getattr(config, field.name)
-            if field.name in FREE or field.name in self.also_free:
+            if field.name in (*FREE, *OF_THE_START, *self.also_free):
                 continue
             if value not in self.fixed.get(field.name, (field.default,)):
                 found.append(f"{field.name}={value!r}")

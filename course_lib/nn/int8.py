@@ -58,6 +58,8 @@ class Int8Linear(nn.Module):
             return F.linear(x, self.dequantised().to(x.dtype), None if self.bias is None else self.bias.to(x.dtype))
         if self._packed is None:
             self._packed = self._pack()
+        if x.ndim == 1:
+            return self(x[None])[0]
         return torch.ops.quantized.linear_dynamic.default(x, self._packed, not _has_vnni())
 
     def dequantised(self) -> Float[Tensor, "out in"]:

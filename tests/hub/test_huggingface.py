@@ -35,6 +35,7 @@ GPT2_SWITCHES = {
     "squared ReLU": {"activation": "relu2"},
     "another d_ff": {"d_ff": 50},
     "another ε": {"norm_eps": 0.1},
+    "another start": {"zero_writers": True},
 }
 LLAMA_SWITCHES = {
     name: {"positions": "rotary", "norm": "rmsnorm", "activation": "swiglu", "bias": False, **settings}
@@ -124,6 +125,7 @@ def test_a_folder_keeps_its_other_files_and_says_how_a_text_ends(tmp_path, make_
         ({"positions": "alibi"}, "for GPT-2, positions='alibi'; for Llama, positions='alibi', norm='layernorm'"),
         ({"n_kv_heads": 2}, "for GPT-2, n_kv_heads=2"),
         ({**LLAMA_SWITCHES["tied"], "qk_norm": True}, "qk_norm=True"),
+        ({"logit_cap": 15.0}, "logit_cap=15.0"),
         ({"norm_position": "post"}, "norm_position='post'"),
     ],
 )
