@@ -166,6 +166,7 @@ class Run:
         settings = self.settings
         self.corpus = load_corpus(settings.corpus)
         self.tokenizer = self._tokenizer()
+        self.start = self._encode_prompt()
         train, validation = self._sources()
         seed_everything(settings.seed)
         model = GPT(
@@ -229,6 +230,13 @@ class Run:
         Processes().wait()
         return load_tokenizer(file)
 
+    def _encode_prompt(self) -> list[int]:
+        """What each sample begins with: the token that stands before a document, then the prompt."""
+        start = [self.tokenizer.end_id, *self.tokenizer.encode(self.settings.prompt)]
+        if len(start) >= self.settings.context:
+            raise ValueError(f"The prompt is {len(start)} tokens long, and the context is {self.settings.context}.")
+        return start
+
     def _sources(self) -> tuple[Any, Any]:
         """Whole documents where most of them fit the context, windows cut from all of them where they do not."""
         from course_lib.training import Documents, Windows
@@ -267,10 +275,9 @@ class Run:
 
         model = self.trainer.model
         device = next(model.parameters()).device
-        start = [self.tokenizer.end_id, *self.tokenizer.encode(self.settings.prompt)]
         generator = torch.Generator(device).manual_seed(0)
-        n_new = max(1, min(length, self.settings.context - len(start)))
-        tokens = torch.tensor([start], device=device)
+        n_new = min(length, self.settings.context - len(self.start))
+        tokens = torch.tensor([self.start], device=device)
         ids = generate(model, tokens, n_new, temperature=0.8, generator=generator, stop_id=self.tokenizer.end_id)
         return self.tokenizer.decode([token for token in ids[0, 1:].tolist() if token != self.tokenizer.end_id])
 

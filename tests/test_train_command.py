@@ -82,7 +82,7 @@ class TestTrain:
         assert list((tmp_path / "run" / "tensorboard").iterdir())
 
     def test_tiny_world_has_its_floor(self, tmp_path, capsys):
-        assert train(tmp_path / "run", "--steps", 1, *SMALL) == 0
+        assert train(tmp_path / "run", "--steps", 1, *SMALL, "--context", 128) == 0
         assert "Floor: " in capsys.readouterr().out
 
 
@@ -96,6 +96,7 @@ class TestTrain:
         (["--device", "gpu"], "There is no device 'gpu'"),
         (["--resume"], "to resume: settings.json is missing"),
         (["--prompt", "€"], "The character '€'"),
+        (["--prompt", "1 and 1", "--context", "8"], "The prompt is 8 tokens long, and the context is 8"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(tmp_path, corpus, arguments, message, capsys):
@@ -112,7 +113,7 @@ class TestBadInput:
         assert train(tmp_path / "a", "--corpus", empty, *SMALL) == 2
         assert "is empty" in capsys.readouterr().err
         assert train(tmp_path / "b", "--corpus", short, *SMALL) == 2
-        assert "no documents to train on" in capsys.readouterr().err
+        assert "too short" in capsys.readouterr().err
 
     def test_a_folder_that_is_taken_or_was_begun_otherwise(self, corpus, tmp_path, capsys):
         train(tmp_path / "run", "--corpus", corpus, "--steps", 2, *SMALL)
