@@ -1,142 +1,300 @@
-"""The attention explorer: every layer and head at once, one of them at full size, and each weight as a number."""
+"""The attention explorer: every layer and head at once, one of them at full size, and each weight as a number.
+
+Three parts. `attention_weights` checks and reduces the numbers; this module holds them and answers; the page draws.
+The page opens with one message and asks for everything else, so that a long text opens as fast as a short one.
+
+Traits
+======
+
+What is chosen, readable, settable and observable on both sides (Python validates, and raises ValueError):
+
+    view, layer, head      which head is shown at full size; `view` is "self", or "encoder", "decoder", "cross"
+    query, key             the cell in focus, as positions of tokens
+    combine                "" for that head; "mean" or "max" over the layer's heads; "rollout" up to the layer
+    kind                   "weights", "scores" (before the softmax; −∞ is masked) or "values" (weight · ‖v W_O‖)
+    shown                  "a", or when two readings are compared "b" and "difference" (b − a)
+    top_k                  how many lines and rows the strongest links have
+    pins                   cells kept in view: [layer, head, query, key], with the view's name in front if it is not
+                           the first view's
+    text, other_text, causal, ablated      what the model reads (live only); `ablated` is a list of [layer, head],
+                           with the view's name in front if it is not the first view's. Setting one in Python runs the
+                           model before the next line.
+
+What the page gets, in one message at the start and again whenever the model has read anew:
+
+    contents    a dict: "version", a number that grows with each reading; "views", for each its size, tokens, flags
+                and place in the atlas; "notes" and "problems", sentences to show; "predictions"; "live"; "names"
+    atlas       uint8 thumbnails of all heads: 254 · √weight, the largest of each block of tokens; 255 is NaN
+    focus       float16 (query, key) of the matrix that `focus_of` names
+
+A matrix has the name [version, shown, view, layer, head, combine, kind].
+
+What the page asks for and gets, each as a pair of traits with a sequence number:
+
+    wanted → answer, answer_bytes     {"seq", "names"}: matrices, or ["measures", version, shown, view, layer], or
+                                      ["atlas", version, shown]. Each answer is {"seq", "name", "rows", "columns"} with
+                                      float16 (a matrix), float32 (five measures × heads) or uint8 (an atlas) in
+                                      `answer_bytes`, or {"seq", "name", "error"}.
+    asked → status                    {"seq", "text", "other_text", "causal", "ablated"}: the model reads; the page
+                                      shows a spinner until `status` has {"seq", "error"} with its number. One is under way
+                                      at a time and the newest waits, so a fast typist does not queue up readings.
+
+All of it runs in the kernel's own thread, one answer after the other: nobody's training step meets a half-ablated
+model. In a page of its own (`to_html`) there is no kernel; `packed` holds all matrices, and the page works out means,
+sums and differences itself. Large traits arrive as DataView, in Colab as Uint8Array.
+
+The page's parts carry `data-role` attributes for tests and for styling: "atlas", "atlas-order", "focus", "focus-title",
+"overlay", "bar", "bar-text", "scale", "range", "shown", "view", "kind", "combine", "top-k", "strip", "table", "cell"
+(the sentence about the cell), "pins", "pin", "words", "special", "sinks", "zoom-in", "zoom-out", "text", "other-text",
+"causal", "ablate", "predictions", "status", "notes", "keys".
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import traitlets
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from course_lib import plots
-from course_lib.widgets.base import CourseWidget
+from course_lib.interpret.heads import layer_scores, repeats_of
+from course_lib.interpret.reading import HeadAt, Reader, Reading, View, as_head
+from course_lib.interpret.rollout import attention_rollout
+from course_lib.widgets import attention_picture as picture
+from course_lib.widgets.attention_weights import (
+    aligned,
+    difference_atlas,
+    half_precision,
+    prediction_rows,
+    problems_of,
+    reading_of_arrays,
+    square_root_atlas,
+    thumbnail_step,
+)
+from course_lib.widgets.base import HERE, CourseWidget
 from course_lib.widgets.page import write_page
 
-if TYPE_CHECKING:
-    from torch import nn
-
-THUMBNAIL = 48  # cells along one side of a thumbnail at most
-LARGEST_PAGE = 32_000_000  # bytes of weights that a single HTML file may carry
+LARGEST_PAGE = 32_000_000  # bytes of numbers that a single HTML file may carry
+LIVE = ("text", "other_text", "causal", "ablated")
+NEEDS_MODEL = (
+    "This explorer holds numbers and no model, so it cannot read anew: make it with "
+    "AttentionExplorer.from_model(model, tokenizer, text)."
+)
+NO_MODEL = (
+    "Editing the text, the causal mask and switching heads off need a model (AttentionExplorer.from_model) and a "
+    "running kernel; all else works here."
+)
+MEASURES = ("entropy", "distance", "previous", "first", "induction")
 
 
 class AttentionExplorer(CourseWidget):
     """All attention weights of one text, to look at in a notebook or in a page of their own.
 
     The overview shows layers downwards and heads across. Click on a thumbnail, or move with the arrow keys, to see
-    that head at full size; then a cell gives its weight, its rank in the row, and the distance it looks back.
+    that head at full size; then a cell gives its weight, its rank in the row, its raw score and the distance it looks.
+    With a model behind it (`from_model`) the text can be edited, the causal mask taken off, heads switched off, and
+    two texts or two models compared.
 
     Args:
-        attentions: one (heads, query, key) or (1, heads, query, key) array or tensor for each layer.
-        tokens: the tokens' texts, one for each query and key.
+        attentions: one (heads, query, key) or (1, heads, query, key) array or tensor for each layer; or a `Reading`.
+        tokens: the tokens' texts, one for each query (and key).
+        key_tokens: the keys' texts, when they are another text's (cross-attention).
+        scores: what the softmax was taken of, shaped like the attentions, −∞ where a query may not look.
+        reader: the live model that can read anew.
+        other: a second `Reading` to compare with; the explorer opens on the difference, other − attentions.
+        other_reader: the live model of the other reading; the same model reads both texts when it is left out.
+        names: what to call the two sides of a comparison.
 
     Raises:
-        ValueError: when the shapes do not fit each other or the tokens, a weight is not a number, or a row does
-            not add to 1 (a row of zeros, a query that may look nowhere, is allowed).
+        ValueError: when the shapes do not fit each other or the tokens, there are no weights, or none is a number.
+            A few weights that are not numbers, and rows that do not add to 1, are shown, marked and said instead.
     """
 
     label = "Attention explorer"
-    tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    shape = traitlets.List(traitlets.Int()).tag(sync=True)  # layers, heads, tokens, thumbnail
-    atlas = traitlets.Bytes().tag(sync=True)  # uint8 (layers, heads, thumbnail, thumbnail): 255 · √weight
-    selected = traitlets.List(traitlets.Int(), [0, 0]).tag(sync=True)  # layer, head: set by the page
-    matrix = traitlets.Bytes().tag(sync=True)  # float16 (query, key) of the head that `matrix_of` names
-    matrix_of = traitlets.List(traitlets.Int(), [0, 0]).tag(sync=True)
 
-    def __init__(self, attentions: Sequence[Any], tokens: Sequence[str]) -> None:
-        self.weights = checked_weights(attentions, tokens)
-        atlas = square_root_atlas(self.weights)
+    view = traitlets.Unicode().tag(sync=True)
+    layer = traitlets.Int(0).tag(sync=True)
+    head = traitlets.Int(0).tag(sync=True)
+    query = traitlets.Int(0).tag(sync=True)
+    key = traitlets.Int(0).tag(sync=True)
+    combine = traitlets.Enum(["", "mean", "max", "rollout"], "").tag(sync=True)
+    kind = traitlets.Enum(["weights", "scores", "values"], "weights").tag(sync=True)
+    shown = traitlets.Enum(["a", "b", "difference"], "a").tag(sync=True)
+    top_k = traitlets.Int(5, min=1, max=20).tag(sync=True)
+    pins = traitlets.List().tag(sync=True)
+
+    text = traitlets.Unicode().tag(sync=True)
+    other_text = traitlets.Unicode().tag(sync=True)
+    causal = traitlets.Bool(None, allow_none=True).tag(sync=True)
+    ablated = traitlets.List().tag(sync=True)
+
+    contents = traitlets.Dict().tag(sync=True)
+    atlas = traitlets.Bytes().tag(sync=True)
+    focus = traitlets.Bytes().tag(sync=True)
+    focus_of = traitlets.List().tag(sync=True)
+    packed = traitlets.Bytes().tag(sync=True)  # only in a page of its own
+    answer = traitlets.Dict().tag(sync=True)
+    answer_bytes = traitlets.Bytes().tag(sync=True)
+    status = traitlets.Dict().tag(sync=True)
+    wanted = traitlets.Dict().tag(sync=True, echo_update=False)
+    asked = traitlets.Dict().tag(sync=True, echo_update=False)
+
+    def __init__(
+        self,
+        attentions: Sequence[Any] | Reading,
+        tokens: Sequence[str] | None = None,
+        *,
+        key_tokens: Sequence[str] | None = None,
+        scores: Sequence[Any] | None = None,
+        reader: Reader | None = None,
+        other: Reading | None = None,
+        other_reader: Reader | None = None,
+        names: tuple[str, str] = ("A", "B"),
+    ) -> None:
+        if not isinstance(attentions, Reading):
+            if tokens is None:
+                raise ValueError("Give the tokens too: AttentionExplorer(attentions, tokens).")
+            attentions = reading_of_arrays(attentions, tokens, key_tokens, scores)
+        self._reader, self._other_reader, self._names = reader, other_reader, names
+        self._version, self._settled = 0, False
+        self._untouched: Reading | None = None  # what the model says with nothing switched off
+        self._take(attentions, other)
+        first = next(iter(self._views["a"].values()))
+        self._choice = {"view": next(iter(self._views["a"])), "shown": "difference" if other else "a"}
+        last = len(first.query_tokens) - 1
         super().__init__(
-            tokens=[str(token) for token in tokens],
-            shape=[*self.weights.shape[:3], atlas.shape[-1]],
-            atlas=atlas.tobytes(),
-            matrix=self._half_precision(0, 0),
+            **self._choice,
+            **self._message(),
+            query=last,
+            key=strongest(self.matrix(layer=0, head=0, shown="a")[last]),
+            text=attentions.text,
+            other_text=other.text if other and not other_reader else "",
+            ablated=[self._wire(head) for head in attentions.ablated],
         )
+        self._settled = True
 
     @classmethod
-    def from_model(cls, model: nn.Module, tokenizer: Any, text: str) -> AttentionExplorer:
-        """Run the model on the text and show what it attended to.
+    def from_model(cls, model: Any, tokenizer: Any, text: str) -> AttentionExplorer:
+        """Run a model of course_lib or transformers on the text; the explorer can then read other texts too.
 
-        `model(tokens, return_attentions=True)` must answer with `.attentions`; `tokenizer` has `encode` and `decode`.
+        Raises:
+            ValueError: for an empty text, or a model that gives no attention weights.
         """
-        import torch
+        from course_lib.interpret.readers import reader_for
 
-        ids = tokenizer.encode(text)
-        if not ids:
-            raise ValueError("The text is empty: give the model at least one token to attend to.")
-        was_training = model.training
-        model.eval()
-        with torch.no_grad():
-            device = next(model.parameters()).device
-            attentions = model(torch.tensor([ids], device=device), return_attentions=True).attentions
-        model.train(was_training)
-        return cls(attentions, [tokenizer.decode([token]) for token in ids])
+        return cls.from_reader(reader_for(model, tokenizer), text)
 
-    @traitlets.observe("selected")
-    def _send_selected(self, change: dict[str, Any]) -> None:
-        layer, head = change["new"]
-        if not (0 <= layer < self.shape[0] and 0 <= head < self.shape[1]):
-            return  # a page of another widget's making; the picture stays as it is
-        with self.hold_sync():
-            self.matrix = self._half_precision(layer, head)
-            self.matrix_of = [layer, head]
+    @classmethod
+    def from_reader(cls, reader: Reader, text: str) -> AttentionExplorer:
+        """The same for a model that is wrapped in a reader already."""
+        return cls(read(reader, text), reader=reader)
 
-    def _half_precision(self, layer: int, head: int) -> bytes:
-        return self.weights[layer, head].astype("<f2").tobytes()
+    @classmethod
+    def from_reading(cls, reading: Reading, *, reader: Reader | None = None) -> AttentionExplorer:
+        """Show what was read before; with its reader, the explorer can read anew."""
+        return cls(reading, reader=reader)
+
+    @classmethod
+    def compare(
+        cls,
+        first: Reading | AttentionExplorer | tuple[Any, Any, str],
+        second: Reading | AttentionExplorer | tuple[Any, Any, str],
+        *,
+        names: tuple[str, str] = ("A", "B"),
+    ) -> AttentionExplorer:
+        """Two texts, two models or two checkpoints, head by head: the explorer opens on second − first.
+
+        Args:
+            first, second: each a reading, an explorer, or (model, tokenizer, text).
+            names: what to call the two.
+
+        Raises:
+            ValueError: when they differ in layers or heads, or share no token.
+        """
+        (reading, reader), (other, other_reader) = (side_of(side) for side in (first, second))
+        return cls(reading, reader=reader, other=other, other_reader=other_reader, names=names)
+
+    # ------------------------------------------------------------------ what Python users read
+    @property
+    def reading(self) -> Reading:
+        """What is shown: the first of the two when two are compared."""
+        return self._reading
+
+    @property
+    def other_reading(self) -> Reading | None:
+        """The second reading of a comparison."""
+        return self._other
+
+    @property
+    def tokens(self) -> list[str]:
+        """The texts of the tokens whose queries are shown."""
+        return list(self._views["a"][self._now("view")].query_tokens)
+
+    def matrix(
+        self,
+        *,
+        view: str | None = None,
+        layer: int | None = None,
+        head: int | None = None,
+        combine: str | None = None,
+        kind: str | None = None,
+        shown: str | None = None,
+    ) -> NDArray[np.floating[Any]]:
+        """The (query, key) numbers of the picture; what is left out is as the explorer shows it now.
+
+        Raises ValueError for a head, or scores or value norms, that this explorer does not have.
+        """
+        given = {"view": view, "layer": layer, "head": head, "combine": combine, "kind": kind, "shown": shown}
+        choice = {name: self._now(name) if value is None else value for name, value in given.items()}
+        self._head([choice["view"], choice["layer"], choice["head"]])
+        side = choice.pop("shown")
+        if side == "difference":
+            return self._matrix(side="b", **choice) - self._matrix(side="a", **choice)
+        return self._matrix(side=side, **choice)
 
     def describe(self) -> str:
         """Layers, heads, tokens, and the start of the text."""
-        layers, heads, count = self.weights.shape[:3]
-        text = "".join(self.tokens)
-        return f"AttentionExplorer({layers} layers × {heads} heads × {count} tokens: {shortened(text, 40)!r})"
+        views = self._views["a"]
+        sizes = [
+            f"{name + ': ' if len(views) > 1 else ''}{view.n_layers} layers × {view.n_heads} heads × "
+            f"{count_tokens(view)} tokens"
+            for name, view in views.items()
+        ]
+        text = self._reading.text or "".join(self.tokens)
+        shown = shortened(text, 40)
+        if self._other is not None:
+            return f"AttentionExplorer({'; '.join(sizes)}; {self._names[1]} − {self._names[0]}: {shown!r})"
+        return f"AttentionExplorer({'; '.join(sizes)}: {shown!r})"
 
-    def static_picture(self) -> tuple[Figure, str]:
-        """The overview on the left, the selected head on the right."""
-        layers, heads, count = self.weights.shape[:3]
-        layer, head = self.matrix_of
-        figure = Figure(figsize=(8.4, 4.0), layout="constrained")
-        overview, focus = figure.subfigures(1, 2)
-        self._draw_overview(overview.subplots(), layer, head)
-        axes = focus.subplots()
-        image = axes.imshow(np.sqrt(self.weights[layer, head]), cmap=plots.HEATMAP, vmin=0, vmax=1)
-        names = [plots.drawable(shortened(visible(token), 10)) for token in self.tokens]
-        if count <= 40:
-            size = 8 if count <= 24 else 6
-            axes.set_xticks(range(count), names, rotation=90, fontsize=size)
-            axes.set_yticks(range(count), names, fontsize=size)
-        axes.set(xlabel="key", ylabel="query")
-        axes.set_title(f"layer {layer}, head {head}", fontsize=9, fontweight="normal")
-        bar = focus.colorbar(image, ax=axes, shrink=0.8, label="weight (√ scale)")
-        bar.set_ticks(np.sqrt([0, 0.05, 0.25, 0.5, 1]), labels=["0", "0.05", "0.25", "0.5", "1"])
-        query, key = np.unravel_index(self.weights[layer, head].argmax(), (count, count))
-        return figure, (
-            f"Attention weights of {layers} layers with {heads} heads over {count} tokens. "
-            f"In layer {layer}, head {head} the largest weight is {self.weights[layer, head, query, key]:.2f}: "
-            f"{self.tokens[query]!r} looking at {self.tokens[key]!r}."
+    def picture_bundle(self) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+        """The overview on the left, the head in focus on the right, as PNG with alt text."""
+        side, view = self._views[self.shown if self.shown != "difference" else "a"], self.view
+        chosen = side[view]
+        values = np.asarray(self.matrix(), dtype=np.float32)
+        place = f"layer {self.layer}, " + (COMBINED[self.combine] if self.combine else f"head {self.head}")
+        signed = self.shown == "difference"
+        title = f"{place}: {self._names[1]} − {self._names[0]}" if signed else place
+        levels, ticks, scale = picture_scale(values, self.kind, signed)
+        tiles = picture.Tiles(self._view_atlas(self.shown, view), self.layer, self.head)
+        names = [
+            [shortened(visible(token), 9) for token in tokens] for tokens in (chosen.query_tokens, chosen.key_tokens)
+        ]
+        image = picture.draw(tiles, picture.Focus(levels, *names, title, ticks, scale, signed))
+        return picture.bundle(image, self._alt(chosen, values, place, signed))
+
+    def _alt(self, view: View, values: NDArray[np.float32], place: str, signed: bool) -> str:
+        """The picture in words."""
+        largest = np.unravel_index(np.nanargmax(np.abs(np.where(np.isfinite(values), values, 0))), values.shape)
+        query, key = (int(number) for number in largest)
+        what = "difference" if signed else {"weights": "weight", "scores": "score", "values": "weight · ‖v‖"}[self.kind]
+        return (
+            f"Attention weights of {view.n_layers} layers with {view.n_heads} heads over {count_tokens(view)} tokens. "
+            f"In {place} the largest {what} is {values[query, key]:.2f}: "
+            f"{view.query_tokens[query]!r} looking at {view.key_tokens[key]!r}."
         )
-
-    def _draw_overview(self, axes: Axes, layer: int, head: int) -> None:
-        """All thumbnails as one image, with a frame around the selected one."""
-        layers, heads, _, side = self.shape
-        gap = max(1, side // 12)
-        pitch = side + gap
-        atlas = np.frombuffer(self.atlas, np.uint8).reshape(layers, heads, side, side)
-        spaced = np.pad(atlas / 255, [(0, 0), (0, 0), (0, gap), (0, gap)], constant_values=np.nan)
-        mosaic = spaced.transpose(0, 2, 1, 3).reshape(layers * pitch, heads * pitch)
-        axes.imshow(mosaic, cmap=plots.HEATMAP, vmin=0, vmax=1)
-        corner = (head * pitch - 0.5 - gap / 2, layer * pitch - 0.5 - gap / 2)
-        frame = Rectangle(corner, pitch, pitch, fill=False, color=plots.COLORS["red"], linewidth=2, clip_on=False)
-        axes.add_patch(frame)
-        axes.set_xticks([(number + 0.5) * side + number * gap for number in range(heads)], range(heads))
-        axes.set_yticks([(number + 0.5) * side + number * gap for number in range(layers)], range(layers))
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-        axes.set(xlabel="head", ylabel="layer")
 
     def to_html(self, path: str | Path) -> Path:
         """Write one HTML file that shows this explorer anywhere, with no outside reference; the file's path.
@@ -144,65 +302,411 @@ class AttentionExplorer(CourseWidget):
         Raises:
             ValueError: when the weights are too many for one page.
         """
-        size = 2 * self.weights.size
+        blob, places = self._pack()
+        skipped = ("packed", "wanted", "asked", "answer", "answer_bytes")
+        state = {name: value for name, value in self.get_state().items() if name in self._own_traits() - set(skipped)}
+        binary = {name: bytes(state.pop(name)) for name in ("atlas", "focus")}
+        state["contents"] = {**state["contents"], "packed": places, "live": False}
+        extra = (HERE / "attention_explorer_page.js").read_text("utf-8")
+        return write_page(Path(path), self, state, {**binary, "packed": blob}, extra)
+
+    # ------------------------------------------------------------------ the numbers
+    def _take(self, reading: Reading, other: Reading | None) -> None:
+        """Keep what was read, checked and cut to what can be compared."""
+        problems = []
+        for side in (reading, other):
+            for name, view in side.views.items() if side else ():
+                where = f"{name}: " if len(side.views) > 1 else ""
+                problems += [where + sentence for sentence in problems_of(view)]
+        notes = [*reading.notes, *(other.notes if other else ())]
+        first, second = reading, other
+        if other is not None:
+            first, second, cut = aligned(reading, other)
+            notes += cut
+        self._reading, self._other = reading, other
+        self._views = {"a": dict(first.views), **({"b": dict(second.views)} if second else {})}
+        self._notes, self._problems = list(dict.fromkeys(notes)), list(dict.fromkeys(problems))
+        self._version += 1
+        # What takes a while to work out is kept until the next reading.
+        self._rolled: dict[tuple[str, str], list[NDArray[Any]]] = {}
+        self._atlases: dict[tuple[str, str], NDArray[np.uint8]] = {}
+        self._step = thumbnail_step(list(self._views["a"].values()))
+
+    def _now(self, name: str) -> Any:
+        """A choice, also before the traits exist."""
+        return getattr(self, name) if self._settled else self._choice.get(name, getattr(type(self), name).default_value)
+
+    def _matrix(self, *, side: str, view: str, layer: int, head: int, combine: str, kind: str) -> NDArray[Any]:
+        """One matrix of one side."""
+        chosen = self._views[side][view]
+        if combine == "rollout":
+            return self._rollout(side, view)[layer]
+        numbers = self._numbers(chosen, layer, kind)
+        if combine == "mean":
+            return numbers.mean(axis=0)
+        if combine == "max":
+            return numbers.max(axis=0)
+        return numbers[head]
+
+    def _numbers(self, view: View, layer: int, kind: str) -> NDArray[Any]:
+        """(heads, query, key) of one layer."""
+        if kind == "scores":
+            if view.scores is None:
+                raise ValueError("This explorer has no raw scores: they come with from_model, or as scores=….")
+            return view.scores[layer]
+        if kind == "values":
+            if view.value_norms is None:
+                raise ValueError("This explorer has no value norms: they come with from_model.")
+            return view.weights[layer] * view.value_norms[layer][:, None, :]
+        return view.weights[layer]
+
+    def _rollout(self, side: str, view: str) -> list[NDArray[Any]]:
+        """Attention rollout up to each layer, computed once."""
+        if (side, view) not in self._rolled:
+            chosen = self._views[side][view]
+            self._rolled[side, view] = attention_rollout(chosen.weights)
+        return self._rolled[side, view]
+
+    def _message(self) -> dict[str, Any]:
+        """What the page opens with."""
+        shown, view, layer, head = (self._now(name) for name in ("shown", "view", "layer", "head"))
+        combine, kind = self._now("combine"), self._now("kind")
+        return {
+            "contents": self._contents(),
+            "atlas": self._atlas(shown),
+            "focus": half_precision(self.matrix()),
+            "focus_of": [self._version, shown, view, layer, head, combine, kind],
+        }
+
+    def _contents(self) -> dict[str, Any]:
+        """Everything small that the page must know of the reading."""
+        return {
+            "version": self._version,
+            "views": [self._described(name, view) for name, view in self._views["a"].items()],
+            "notes": self._notes,
+            "problems": self._problems,
+            "predictions": self._predictions(),
+            "names": list(self._names) if self._other is not None else [],
+            "live": self._reader is not None,
+            "needs": NO_MODEL,
+            "two_models": self._other_reader is not None,
+            "title": getattr(self._reader, "title", ""),
+            "causal": bool(getattr(self._reader, "causal", False)),
+            "step": self._step,
+        }
+
+    def _described(self, name: str, view: View) -> dict[str, Any]:
+        """One view's size, tokens and flags."""
+        _, queries, keys = view.weights[0].shape
+        square = view.query_tokens == view.key_tokens
+        norms = None if view.value_norms is None else float(view.value_norms.max())
+        return {
+            "name": name,
+            "layers": view.n_layers,
+            "heads": view.n_heads,
+            "kv_heads": view.kv_heads,
+            "queries": list(view.query_tokens),
+            "keys": None if square else list(view.key_tokens),
+            "query_special": list(np.flatnonzero(view.query_special).tolist()),
+            "key_special": list(np.flatnonzero(view.key_special).tolist()),
+            "query_words": None if len(set(view.query_words)) == queries else list(map(int, view.query_words)),
+            "key_words": None if len(set(view.key_words)) == keys else list(map(int, view.key_words)),
+            "causal": view.causal,
+            "scores": view.scores is not None,
+            "largest_norm": norms,
+            "thumbnail": [-(-queries // self._step), -(-keys // self._step)],
+        }
+
+    def _predictions(self) -> list[dict[str, Any]]:
+        """What the model predicts, before and after what was changed (or on the one side and the other)."""
+        before, after = self._reading.predictions, None
+        if self._other is not None:
+            after = self._other.predictions
+        elif self._untouched is not None and self._untouched.predictions is not None:
+            before, after = self._untouched.predictions, before
+        return [] if before is None else prediction_rows(before, after)
+
+    def _atlas(self, shown: str) -> bytes:
+        """The thumbnails of all views, one after the other."""
+        return b"".join(self._view_atlas(shown, name).tobytes() for name in self._views["a"])
+
+    def _view_atlas(self, shown: str, view: str) -> NDArray[np.uint8]:
+        if (shown, view) not in self._atlases:
+            if shown == "difference":
+                made = difference_atlas(self._views["a"][view], self._views["b"][view], self._step)
+            else:
+                made = square_root_atlas(self._views[shown][view], self._step)
+            self._atlases[shown, view] = made
+        return self._atlases[shown, view]
+
+    def _measures(self, side: str, view: str, layer: int) -> NDArray[np.float32]:
+        """(measures, heads) of one layer."""
+        return measures_of(self._views[side][view], layer)
+
+    def _pack(self) -> tuple[bytes, dict[str, Any]]:
+        """All numbers for a page without a kernel, and where each begins."""
+        size = 2 * sum(layer.size for side in self._views.values() for view in side.values() for layer in view.weights)
         if size > LARGEST_PAGE:
+            longest = max(len(view.key_tokens) for view in self._views["a"].values())
             raise ValueError(
                 f"These weights take {size / 1e6:.0f} MB and a page should hold at most {LARGEST_PAGE / 1e6:.0f} MB: "
-                f"show fewer layers or a shorter text than {len(self.tokens)} tokens."
+                f"show fewer layers or a shorter text than {longest} tokens."
             )
-        state = {name: getattr(self, name) for name in ("tokens", "shape", "selected", "matrix_of", "accessible_name")}
-        binary = {"atlas": self.atlas, "matrix": self.matrix, "all_matrices": self.weights.astype("<f2").tobytes()}
-        return write_page(Path(path), self, state, binary)
+        with_scores = 2 * size <= LARGEST_PAGE
+        parts: list[bytes] = []
+        length = 0
+
+        def put(data: bytes) -> int:
+            nonlocal length
+            parts.append(data)
+            length += len(data)
+            return length - len(data)
+
+        places: dict[str, Any] = {}
+        for side, views in self._views.items():
+            places[side] = {}
+            for name, view in views.items():
+                here = {"weights": put(b"".join(map(half_precision, view.weights)))}
+                if view.scores is not None and with_scores:
+                    here["scores"] = put(b"".join(map(half_precision, view.scores)))
+                if view.query_tokens == view.key_tokens:
+                    here["rollout"] = put(b"".join(map(half_precision, self._rollout(side, name))))
+                if view.value_norms is not None:
+                    here["norms"] = put(view.value_norms.astype("<f4").tobytes())
+                measured = [self._measures(side, name, layer) for layer in range(view.n_layers)]
+                here["measures"] = put(np.stack(measured).astype("<f4").tobytes())
+                places[side][name] = here
+        places["atlases"] = {shown: put(self._atlas(shown)) for shown in self._sides()}
+        return b"".join(parts), places
+
+    def _sides(self) -> tuple[str, ...]:
+        return ("a", "b", "difference") if self._other is not None else ("a",)
+
+    def _own_traits(self) -> set[str]:
+        return set(AttentionExplorer.class_own_traits()) | {"accessible_name"}
+
+    # ------------------------------------------------------------------ what the page asks
+    @traitlets.observe("wanted")
+    def _answer_all(self, change: dict[str, Any]) -> None:
+        """Send each thing that the page wants to draw."""
+        for name in change["new"].get("names", []):
+            answer = {"seq": change["new"]["seq"], "name": name}
+            data = b""
+            try:
+                data, sizes = self._find(name)
+                answer |= sizes
+            except (ValueError, KeyError, IndexError) as error:
+                answer["error"] = str(error)
+            with self.hold_sync():
+                self.answer_bytes = data
+                self.answer = answer
+
+    def _find(self, name: list[Any]) -> tuple[bytes, dict[str, int]]:
+        """The bytes that a name stands for."""
+        if name[0] == "atlas":
+            self._check_version(name[1])
+            return self._atlas(name[2]), {}
+        if name[0] == "measures":
+            self._check_version(name[1])
+            measured = self._measures(*name[2:])
+            return measured.astype("<f4").tobytes(), {"rows": measured.shape[0], "columns": measured.shape[1]}
+        version, shown, view, layer, head, combine, kind = name
+        self._check_version(version)
+        numbers = self.matrix(shown=shown, view=view, layer=layer, head=head, combine=combine, kind=kind)
+        return half_precision(numbers), {"rows": numbers.shape[0], "columns": numbers.shape[1]}
+
+    def _check_version(self, version: int) -> None:
+        if version != self._version:
+            raise ValueError("The model has read another text since.")
+
+    @traitlets.observe("asked")
+    def _read_for_page(self, change: dict[str, Any]) -> None:
+        """Read what the page asks for; whatever goes wrong is a sentence in the page, and the notebook goes on."""
+        seq = change["new"]["seq"]
+        asked = {name: change["new"][name] for name in LIVE if name in change["new"]}
+        message = ""
+        try:
+            self._read(asked)
+        except ValueError as error:
+            message = str(error)
+        self.status = {"seq": seq, "error": message}
+
+    # ------------------------------------------------------------------ the model reads
+    def _read(self, changes: dict[str, Any]) -> None:
+        """Run the model with these changes and show what it gives; nothing changes when it fails.
+
+        Raises ValueError when there is no model, or it cannot read this.
+        """
+        if self._reader is None:
+            raise ValueError(NEEDS_MODEL)
+        state = {name: changes.get(name, getattr(self, name)) for name in LIVE}
+        heads = [self._head(head) for head in state["ablated"]]
+        how = {"causal": state["causal"], "ablated": heads}
+        reading = read(self._reader, state["text"], **how)
+        untouched = read(self._reader, state["text"]) if heads or state["causal"] is not None else None
+        other = None
+        if self._other_reader is not None or state["other_text"]:
+            other = read(self._other_reader or self._reader, state["other_text"] or state["text"], **how)
+        before = self._reading, self._other
+        try:
+            self._take(reading, other)
+        except ValueError:
+            self._take(*before)
+            raise
+        self._untouched = untouched
+        with self._unsettled(), self.hold_sync():
+            self._fit_choices()
+            state["ablated"] = [self._wire(head) for head in heads]
+            for name, value in {**state, **self._message()}.items():
+                setattr(self, name, value)
+
+    def _fit_choices(self) -> None:
+        """Move the choices to where there still is something to see."""
+        if self.shown not in self._sides():
+            self.shown = "a"
+        elif self._other is not None and self.shown == "a":
+            self.shown = "difference"
+        if self.view not in self._views["a"]:
+            self.view = next(iter(self._views["a"]))
+        for name, size in self._limits().items():
+            setattr(self, name, min(getattr(self, name), size - 1))
+
+    @contextmanager
+    def _unsettled(self) -> Iterator[None]:
+        """Within, traits are set without being checked or acted upon: what is set was made to fit."""
+        # `_now` still reads the traits, because they exist.
+        self._acting = True
+        try:
+            yield
+        finally:
+            self._acting = False
+
+    _acting = False
+
+    @traitlets.validate(*LIVE)
+    def _read_before_it_changes(self, proposal: dict[str, Any]) -> Any:
+        """From Python: the model reads first, so that a text it cannot read leaves all as it was."""
+        name, value = proposal["trait"].name, proposal["value"]
+        if self._settled and not self._acting and value != getattr(self, name):
+            self._read({name: value})
+            return getattr(self, name)
+        return value
+
+    # ------------------------------------------------------------------ choices are checked
+    def _limits(self) -> dict[str, int]:
+        view = self._views["a"][self.view]
+        _, queries, keys = view.weights[0].shape
+        return {"layer": view.n_layers, "head": view.n_heads, "query": queries, "key": keys}
+
+    @traitlets.validate("layer", "head", "query", "key")
+    def _within(self, proposal: dict[str, Any]) -> int:
+        name, value = proposal["trait"].name, proposal["value"]
+        if self._settled and not self._acting and not 0 <= value < self._limits()[name]:
+            raise ValueError(f"There is no {name} {value}: they go from 0 to {self._limits()[name] - 1}.")
+        return value
+
+    @traitlets.validate("view")
+    def _known_view(self, proposal: dict[str, Any]) -> str:
+        views = self._views["a"]
+        if proposal["value"] not in views:
+            raise ValueError(
+                f"There is no view {proposal['value']!r}; this explorer has {', '.join(map(repr, views))}."
+            )
+        return proposal["value"]
+
+    @traitlets.observe("view")
+    def _clamp(self, change: dict[str, Any]) -> None:
+        if self._settled and not self._acting:
+            for name, size in self._limits().items():
+                setattr(self, name, min(getattr(self, name), size - 1))
+
+    @traitlets.validate("shown")
+    def _known_side(self, proposal: dict[str, Any]) -> str:
+        if proposal["value"] not in self._sides():
+            raise ValueError(f"There is nothing to compare with, so {proposal['value']!r} cannot be shown.")
+        return proposal["value"]
+
+    @traitlets.validate("pins")
+    def _known_cells(self, proposal: dict[str, Any]) -> list[Any]:
+        pins = []
+        for pin in proposal["value"]:
+            *head, query, key = pin
+            at = self._head(head)
+            _, queries, keys = self._views["a"][at.view].weights[0].shape
+            if not (0 <= query < queries and 0 <= key < keys):
+                raise ValueError(f"There is no cell ({query}, {key}): there are {queries} queries and {keys} keys.")
+            pins.append([*self._wire(at), int(query), int(key)])
+        return pins
+
+    def _head(self, head: Sequence[Any]) -> HeadAt:
+        """The head that [layer, head] or [view, layer, head] names; ValueError when there is none."""
+        if len(head) not in (2, 3):
+            raise ValueError(f"A head is [layer, head] or [view, layer, head], not {list(head)}.")
+        return as_head(tuple(head), {name: (view.n_layers, view.n_heads) for name, view in self._views["a"].items()})
+
+    def _wire(self, head: HeadAt) -> list[Any]:
+        """A head as the page writes it: the first view's name is left out."""
+        return [head.layer, head.head] if head.view == next(iter(self._views["a"])) else list(head)
 
 
-def checked_weights(attentions: Sequence[Any], tokens: Sequence[str]) -> NDArray[np.float32]:
-    """The weights as one (layers, heads, query, key) array, or a ValueError that says what does not fit."""
-    if len(attentions) == 0:
-        raise ValueError("There are no attention weights: did you ask the model for return_attentions=True?")
-    layers = [one_text(plots.to_numpy(layer).astype(np.float32), number) for number, layer in enumerate(attentions)]
-    shapes = {layer.shape for layer in layers}
-    if len(shapes) > 1:
-        raise ValueError(f"All layers must have the same shape, but there are {sorted(shapes)}.")
-    weights = np.stack(layers)
-    queries, keys = weights.shape[2:]
-    if queries != keys or keys != len(tokens):
-        raise ValueError(f"The weights are for {queries} queries and {keys} keys, but there are {len(tokens)} tokens.")
-    if not np.isfinite(weights).all():
-        raise ValueError(f"{(~np.isfinite(weights)).sum()} of the weights are not numbers (NaN or infinite).")
-    sums = weights.sum(axis=-1)
-    wrong = (np.abs(sums - 1) > 0.02) & (np.abs(sums) > 1e-6)
-    if wrong.any() or weights.min() < 0:
-        layer, head, query = np.argwhere(wrong if wrong.any() else weights.min(axis=-1) < 0)[0]
-        raise ValueError(
-            f"Row {query} of layer {layer}, head {head} adds to {sums[layer, head, query]:.3f} and its smallest entry "
-            f"is {weights[layer, head, query].min():.3f}; weights are not negative and add to 1. Are these raw scores?"
-        )
-    return weights
+COMBINED = {"mean": "mean over heads", "max": "maximum over heads", "rollout": "rollout up to here"}
 
 
-def one_text(layer: NDArray[np.float32], number: int) -> NDArray[np.float32]:
-    """(heads, query, key) from that or from (1, heads, query, key)."""
-    if layer.ndim == 4 and layer.shape[0] != 1:
-        raise ValueError(
-            f"Layer {number} holds {layer.shape[0]} texts: pick one, for example [layer[:1] for layer in attentions]."
-        )
-    layer = layer[0] if layer.ndim == 4 else layer
-    if layer.ndim != 3 or 0 in layer.shape:
-        raise ValueError(f"Layer {number} has the shape {layer.shape}; it should be (heads, query, key).")
-    return layer
+def read(reader: Reader, text: str, **how: Any) -> Reading:
+    """What the reader gives, or a ValueError in one sentence, whatever happened inside the model."""
+    if not text.strip():
+        raise ValueError("The text is empty: give the model at least one token to attend to.")
+    try:
+        return reader.read(text, **how)
+    except ValueError:
+        raise
+    except Exception as error:
+        raise ValueError(f"The model failed while reading this text ({type(error).__name__}: {error}).") from error
 
 
-def square_root_atlas(weights: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Thumbnails of (layers, heads, side, side): 255 · √weight, where a cell is the largest weight it stands for.
+def side_of(side: Reading | AttentionExplorer | tuple[Any, Any, str]) -> tuple[Reading, Reader | None]:
+    """One side of a comparison: what was read, and who can read anew."""
+    if isinstance(side, AttentionExplorer):
+        return side.reading, side._reader
+    if isinstance(side, Reading):
+        return side, None
+    made = AttentionExplorer.from_model(*side)
+    made.close()
+    return made.reading, made._reader
 
-    The square root keeps small weights visible: in a row of 200 tokens a linear scale rounds nearly all to 0.
-    """
-    count = weights.shape[-1]
-    step = math.ceil(count / THUMBNAIL)
-    side = math.ceil(count / step)
-    padded = np.pad(weights, [(0, 0), (0, 0), (0, side * step - count), (0, side * step - count)])
-    blocks = padded.reshape(*weights.shape[:2], side, step, side, step).max(axis=(3, 5))
-    return np.round(255 * np.sqrt(blocks)).clip(0, 255).astype(np.uint8)
+
+def measures_of(view: View, layer: int) -> NDArray[np.float32]:
+    """The five measures of each head of a layer: (measures, heads)."""
+    scores = layer_scores(view.weights[layer], repeats_of(view))
+    return np.stack([getattr(scores, name) for name in MEASURES]).astype(np.float32)
+
+
+def strongest(row: NDArray[Any]) -> int:
+    """Where the row is largest; 0 when it holds no number."""
+    return int(np.where(np.isfinite(row), row, -np.inf).argmax())
+
+
+def picture_scale(
+    values: NDArray[np.float32], kind: str, signed: bool
+) -> tuple[NDArray[np.float32], list[tuple[float, str]], str]:
+    """Levels on the colour map, the colour bar's ticks, and what the bar measures."""
+    if signed:
+        reach = float(np.abs(np.where(np.isfinite(values), values, 0)).max()) or 1.0
+        return values / reach / 2 + 0.5, [(0, f"−{reach:.2g}"), (0.5, "0"), (1, f"{reach:.2g}")], "difference"
+    if kind == "weights":
+        weights = (0, 0.05, 0.25, 0.5, 1)
+        return np.sqrt(np.maximum(values, 0)), [(weight**0.5, f"{weight:g}") for weight in weights], "weight, √ scale"
+    fine = values[np.isfinite(values)]
+    low, high = (float(fine.min()), float(fine.max())) if fine.size else (0.0, 1.0)
+    levels = (values - low) / (high - low if high > low else 1.0)
+    name = "score" if kind == "scores" else "weight · ‖v‖"
+    return np.where(np.isfinite(values), levels, np.nan), [(0, f"{low:.2g}"), (1, f"{high:.2g}")], name
+
+
+def count_tokens(view: View) -> str:
+    """How many tokens, or how many queries and keys."""
+    _, queries, keys = view.weights[0].shape
+    return str(queries) if queries == keys else f"{queries} × {keys}"
 
 
 def shortened(text: str, most: int) -> str:

@@ -60,14 +60,15 @@ The Python side holds the numbers and computes; the page draws and asks.
     });
 
 Then `Coin()` as the last line of a cell shows it. What `course` and the argument of `course.widget` offer is listed
-at the top of `shared.js`. Text reaches the page only through `el`, `textContent` and `fillText`, never as HTML, so a
-token such as `<img onerror=…>` is shown as the text that it is. Work that takes longer than a moment in the kernel
+at the top of `shared.js` and `shared_controls.js`. Text reaches the page only through `el`, `textContent` and
+`fillText`, never as HTML, so a token such as `<img onerror=…>` is shown as the text that it is. Work that takes longer than a moment in the kernel
 answers a request trait that carries a sequence number, so that the page can drop answers it no longer waits for.
 """
 
 from __future__ import annotations
 
 import itertools
+import re
 import sys
 import uuid
 from pathlib import Path
@@ -113,6 +114,14 @@ class CourseWidget(anywidget.AnyWidget):
         """A figure of what the widget shows at first, and its alt text: what is seen where no kernel runs."""
         raise NotImplementedError(f"{type(self).__name__} needs a static_picture().")
 
+    def picture_bundle(self) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+        """The static picture as a notebook output: (data, metadata)."""
+        style()
+        figure, alt = self.static_picture()
+        bundle = png_bundle(figure, alt)
+        plt.close(figure)
+        return bundle
+
     def describe(self) -> str:
         """One line of text that says what this widget holds."""
         return f"{type(self).__name__}()"
@@ -123,16 +132,41 @@ class CourseWidget(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The live view, the static picture and the text, as one output."""
         view, view_metadata = super()._repr_mimebundle_(**kwargs)
-        style()
-        figure, alt = self.static_picture()
-        picture, metadata = png_bundle(figure, alt)
-        plt.close(figure)
+        picture, metadata = self.picture_bundle()
         return {**view, **picture, "text/plain": self.describe()}, {**view_metadata, **metadata}
 
 
 def module_text(script: Path) -> str:
-    """One ES module: the helpers all widgets share, then the widget's own script."""
-    return (HERE / "shared.js").read_text("utf-8") + "\n" + script.read_text("utf-8")
+    """One ES module: what all widgets share, sliders and tables where the script takes one, then the script itself.
+
+    Comments and indentation stay at home: the module is saved once for each widget shown.
+    """
+    own = script.read_text("utf-8")
+    shared = [HERE / "shared.js"] + [HERE / "shared_controls.js"] * takes_controls(own)
+    return "\n".join(bare(text) for text in (*(path.read_text("utf-8") for path in shared), own))
+
+
+def takes_controls(script: str) -> bool:
+    """Whether a script names one of the helpers of `shared_controls.js`."""
+    helpers = re.search(r"  return \{ (.*?) \};\n", (HERE / "shared_controls.js").read_text("utf-8"))[1].split(", ")
+    taken = " ".join(" ".join(found) for found in re.findall(r"const \{([^}]*)\} = course;|\bcourse\.(\w+)", script))
+    return not set(helpers).isdisjoint(re.findall(r"\w+", taken))
+
+
+def bare(script: str) -> str:
+    """The script without comments, empty lines, indentation, and the spaces around signs.
+
+    Lines with quotes in them keep their spaces and their comments, so that no text is changed.
+    """
+    without = re.sub(r"^ */\*.*?\*/ *\n", "", script, flags=re.DOTALL | re.MULTILINE)
+    lines = [line.strip() for line in without.splitlines()]
+    return "\n".join(tight(line) for line in lines if line and not line.startswith("//")) + "\n"
+
+
+def tight(line: str) -> str:
+    """A line of script without its comment and the spaces around signs; unchanged when it holds text."""
+    code = re.sub(r" +// [^\"'`]*$", "", line)
+    return code if re.search(r"[\"'`]", code) else re.sub(r" *([=,:;{}()<>?&|*]+) *", r"\1", code)
 
 
 def style_text(sheet: Path) -> str:

@@ -1,26 +1,35 @@
-/* Stands in for the kernel in a page of its own: holds the state, and cuts the selected head out of all of them. */
+/* Stands in for the kernel in a page of its own: it holds the state, and answers nothing. */
 {
-  const { values, binary } = JSON.parse(document.getElementById("state").textContent);
-  const state = { ...values };
-  for (const [name, text] of Object.entries(binary)) {
-    state[name] = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+  const state = JSON.parse(document.getElementById("state").textContent);
+  const packages = new Map();
+  for (const element of document.querySelectorAll("script[data-trait]")) packages.set(element.dataset.trait, element);
+
+  function unpack(element) {
+    const text = element.textContent;
+    element.remove();
+    if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
+    const characters = atob(text);
+    const bytes = new Uint8Array(characters.length);
+    for (let i = 0; i < bytes.length; i += 1) bytes[i] = characters.charCodeAt(i);
+    return bytes;
   }
+  // A large trait is decoded when it is first asked for, so that the first picture does not wait for all numbers.
+  function get(name) {
+    if (packages.has(name)) {
+      state[name] = unpack(packages.get(name));
+      packages.delete(name);
+    }
+    return state[name];
+  }
+
   const events = new EventTarget();
   const wrapped = new Map();
-  const change = (name, value) => {
-    state[name] = value;
-    events.dispatchEvent(new Event(`change:${name}`));
-  };
   const model = {
-    get: (name) => state[name],
+    get,
     set(name, value) {
-      change(name, value);
-      if (name !== "selected" || !state.all_matrices) return;
-      const [, heads, tokens] = state.shape;
-      const size = 2 * tokens * tokens;
-      const start = (value[0] * heads + value[1]) * size;
-      state.matrix_of = value;
-      change("matrix", state.all_matrices.subarray(start, start + size));
+      get(name);
+      state[name] = value;
+      events.dispatchEvent(new Event(`change:${name}`));
     },
     save_changes() {},
     on(name, listener) {

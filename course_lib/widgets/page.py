@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from course_lib.files import write_atomically
-from course_lib.widgets.base import HERE, CourseWidget
+from course_lib.widgets.base import HERE, CourseWidget, bare
 
 PAGE_STYLE = """
 body { margin: 12px; }
@@ -41,13 +41,17 @@ PAGE = """<!doctype html>
 BINARY = '<script type="application/octet-stream" data-trait="{name}">{data}</script>'
 
 
-def write_page(path: Path, widget: CourseWidget, state: Mapping[str, Any], binary: Mapping[str, bytes]) -> Path:
+def write_page(
+    path: Path, widget: CourseWidget, state: Mapping[str, Any], binary: Mapping[str, bytes], extra: str = ""
+) -> Path:
     """Write the widget's page: its state as JSON, its binary traits in base64, its script named by a hash.
+
+    `extra` is script that only a page of its own needs, where no kernel answers.
 
     The content-security policy forbids every connection, every picture that is not in the file itself, and every
     script whose hash is not the widget's own.
     """
-    script = page_script(widget._esm)
+    script = page_script(widget._esm, extra)
     sheet = widget._css + PAGE_STYLE
     data, metadata = widget.picture_bundle()
     page = PAGE.format(
@@ -58,19 +62,22 @@ def write_page(path: Path, widget: CourseWidget, state: Mapping[str, Any], binar
         alt=html.escape(metadata["image/png"]["alt"]),
         picture=data["image/png"],
         state=json_for_html(dict(state)),
-        binary="\n".join(BINARY.format(name=name, data=base64.b64encode(data).decode()) for name, data in binary.items()),
+        binary="\n".join(
+            BINARY.format(name=name, data=base64.b64encode(data).decode()) for name, data in binary.items()
+        ),
         script=script,
     )
     write_atomically(path, page.encode(errors="replace"))  # half of a surrogate pair in the title becomes "?"
     return path
 
 
-def page_script(module: str) -> str:
+def page_script(module: str, extra: str = "") -> str:
     """The widget's module with a small stand-in for the kernel after it, as one inline script."""
     start = "\nexport default "
     if module.count(start) != 1:
         raise ValueError(f"A widget's script exports exactly one default; this one has {module.count(start)}.")
-    return module.replace(start, "\nconst page = ") + "\n" + (HERE / "page.js").read_text("utf-8")
+    stand_in = (HERE / "page.js").read_text("utf-8")
+    return "\n".join([module.replace(start, "\nconst page = "), bare(extra), bare(stand_in)])
 
 
 def json_for_html(value: Any) -> str:

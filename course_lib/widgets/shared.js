@@ -3,24 +3,20 @@
    export default course.widget((ui) => { … })      ui holds, for one view of one widget:
      root                 the element to fill
      get(name)            a trait's value            set(name, value)     change it and tell Python
+     setAll({name: value})                           change several and tell Python once
      bytes(name)          a Bytes trait as Uint8Array; floats(name) as Float32Array; halves(name): float16 → Float32Array
      on(name, fn)         call fn when the trait changes
      live(sentence)       say it to a screen reader
      onTheme(fn)          call fn when the page turns dark or light; canvases redraw by themselves
+     onClose(fn)          call fn when the view is closed
 
    course.el(tag, props, ...children)                an element; strings become text, never HTML
-   course.slider(label, min, max, step, value, onInput)   a labelled slider that shows its value
-   course.choice(label, options, value, onInput)     a labelled select
-   course.checkbox(label, value, onInput)
    course.button(label, onClick)
    course.canvas(width, height, draw, label)         {element, redraw, resize}; draw(ctx, width, height) in CSS pixels
-   course.pixels(rows, columns, t)                   a small canvas, one pixel a cell, to drawImage at any size
    course.fit(ctx, text, width)                      the text, cut to that many pixels
-   course.svg(tag, attributes, ...children)          an SVG element
-   course.heatmap(ctx, values, rows, columns, x, y, width, height, {low, high})   coloured cells
-   course.matrixTable(values, rowLabels, columnLabels, {highlight, precision, low, high, diverging, onCell, onEdit})
-   course.cividis(t) → "rgb(…)" for t in 0…1; course.ink(t): black or white text on it; course.diverging(t), t in −1…1
    course.theme.dark, course.theme.color(name)       names: text, soft, line, back, blue, orange, green, red, purple, sky
+
+   Sliders, selects, tables and small heatmaps stand in shared_controls.js.
 */
 const course = (() => {
   "use strict";
@@ -40,10 +36,6 @@ const course = (() => {
   });
   const cividisRGB = (t) => CIVIDIS_256[Math.round(clamp(Number.isFinite(t) ? t : 0, 0, 1) * 255)];
   const rgb = (channels) => `rgb(${channels.join(",")})`;
-  const cividis = (t) => rgb(cividisRGB(t));
-  const luminance = ([r, g, b]) => (0.299 * r + 0.587 * g + 0.114 * b) / 255;
-  const inkOn = (channels) => (luminance(channels) > 0.5 ? "#000" : "#fff");
-  const ink = (t) => inkOn(cividisRGB(t));
 
   // Blue below zero, white at zero, red above.
   function divergingRGB(t) {
@@ -51,7 +43,6 @@ const course = (() => {
     const far = clamp(Math.abs(t), 0, 1);
     return end.map((channel) => Math.round(247 + (channel - 247) * far));
   }
-  const diverging = (t) => rgb(divergingRGB(t));
 
   const NAMED = {
     light: { text: "#1f2328", soft: "#57606a", line: "#d0d7de", back: "#ffffff", blue: "#0072B2", orange: "#B87A00",
@@ -107,50 +98,6 @@ const course = (() => {
     return node;
   }
 
-  function svg(tag, attributes = {}, ...children) {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-    node.append(...children);
-    return node;
-  }
-
-  let lastId = 0;
-  const freshId = () => `course-${(lastId += 1)}-${Math.random().toString(36).slice(2, 7)}`;
-
-  function slider(label, min, max, step, value, onInput, show = String) {
-    const id = freshId();
-    const shown = el("output", { for: id, class: "course-value" }, show(value));
-    const input = el("input", {
-      type: "range", id, min, max, step,
-      onInput: () => {
-        shown.textContent = show(Number(input.value));
-        input.setAttribute("aria-valuetext", shown.textContent);
-        onInput(Number(input.value));
-      },
-    });
-    input.value = value;
-    const node = el("div", { class: "course-control" }, el("label", { for: id }, label), input, shown);
-    node.setValue = (next) => {
-      input.value = next;
-      shown.textContent = show(Number(input.value));
-    };
-    return node;
-  }
-
-  function choice(label, options, value, onInput) {
-    const id = freshId();
-    const select = el("select", { id, onChange: () => onInput(options[select.selectedIndex]) },
-      options.map((option) => el("option", {}, option)));
-    select.selectedIndex = Math.max(0, options.indexOf(value));
-    return el("div", { class: "course-control" }, el("label", { for: id }, label), select);
-  }
-
-  function checkbox(label, value, onInput) {
-    const input = el("input", { type: "checkbox", onChange: () => onInput(input.checked) });
-    input.checked = value;
-    return el("label", { class: "course-control" }, input, label);
-  }
-
   const button = (label, onClick) => el("button", { type: "button", class: "course-button", onClick }, label);
 
   // ---------------------------------------------------------------- canvas
@@ -178,90 +125,18 @@ const course = (() => {
     return { element, redraw, resize: (w, h) => { size = [w, h]; redraw(); } };
   }
 
-  function range(values) {
-    let low = Infinity;
-    let high = -Infinity;
-    for (const value of values) {
-      if (!Number.isFinite(value)) continue;
-      if (value < low) low = value;
-      if (value > high) high = value;
-    }
-    return low <= high ? [low, high] : [0, 1];
-  }
-  const share = (value, low, high) => (high > low ? (value - low) / (high - low) : 0);
-
-  /* A picture of rows × columns pixels, to be drawn at any size; t(row, column) is in 0…1, or NaN for grey. */
-  function pixels(rows, columns, t) {
-    const image = new ImageData(columns, rows);
-    for (let row = 0; row < rows; row += 1) {
-      for (let column = 0; column < columns; column += 1) {
-        const level = t(row, column);
-        const [r, g, b] = Number.isFinite(level) ? cividisRGB(level) : [128, 128, 128];
-        const at = 4 * (row * columns + column);
-        image.data[at] = r;
-        image.data[at + 1] = g;
-        image.data[at + 2] = b;
-        image.data[at + 3] = 255;
-      }
-    }
-    const stamp = el("canvas", { width: columns, height: rows });
-    stamp.getContext("2d").putImageData(image, 0, 0);
-    return stamp;
-  }
-
-  function heatmap(ctx, values, rows, columns, x, y, width, height, { low, high } = {}) {
-    const [least, most] = range(values);
-    const stamp = pixels(rows, columns, (row, column) => {
-      const value = values[row * columns + column];
-      return Number.isFinite(value) ? share(value, low ?? least, high ?? most) : NaN;
-    });
-    ctx.imageSmoothingEnabled = false;
-    ctx.drawImage(stamp, x, y, width, height);
-  }
-
   /* The text, cut to what fits into `width` pixels in the canvas's font. */
   function fit(ctx, text, width) {
-    if (ctx.measureText(text).width <= width) return text;
-    const characters = [...text];
-    while (characters.length && ctx.measureText(`${characters.join("")}…`).width > width) characters.pop();
-    return `${characters.join("")}…`;
-  }
-
-  // ---------------------------------------------------------------- tables of numbers
-  function written(value, precision) {
-    if (Number.isNaN(value)) return "–";
-    if (!Number.isFinite(value)) return value < 0 ? "−∞" : "∞";
-    return value.toFixed(precision).replace("-", "−");
-  }
-
-  function matrixTable(values, rowLabels, columnLabels, options = {}) {
-    const { highlight = () => false, precision = 2, diverging: signed = false, onCell, onEdit, caption } = options;
-    const [least, most] = range(values.flat());
-    const low = options.low ?? (signed ? -Math.max(Math.abs(least), Math.abs(most)) : least);
-    const high = options.high ?? (signed ? -low : most);
-    const head = columnLabels && el("thead", {}, el("tr", {}, rowLabels ? el("td") : null,
-      columnLabels.map((name) => el("th", { scope: "col" }, name))));
-    const body = el("tbody", {}, values.map((row, i) => el("tr", {},
-      rowLabels ? el("th", { scope: "row" }, rowLabels[i]) : null,
-      row.map((value, j) => {
-        const t = share(value, low, high);
-        const channels = signed ? divergingRGB(2 * t - 1) : cividisRGB(t);
-        const plain = !Number.isFinite(value);
-        const props = {
-          class: highlight(i, j) ? "course-cell course-highlight" : "course-cell",
-          style: plain ? {} : { background: rgb(channels), color: inkOn(channels) },
-          onMouseenter: onCell && (() => onCell(i, j)),
-        };
-        if (!onEdit) return el("td", props, written(value, precision));
-        const name = `${caption ?? "value"}, ${rowLabels?.[i] ?? i}, ${columnLabels?.[j] ?? j}`;
-        const input = el("input", {
-          type: "number", step: 10 ** -Math.min(precision, 1), value: plain ? "" : Number(value.toFixed(precision)),
-          "aria-label": name, style: { color: "inherit" },
-          onChange: () => input.value !== "" && onEdit(i, j, Number(input.value)),
-        });
-        return el("td", props, input);
-      }))));
-    return el("table", { class: "course-matrix" }, caption ? el("caption", {}, caption) : null, head ?? null, body);
+    if (text.length <= 1000 && ctx.measureText(text).width <= width) return text;
+    const characters = [...text.slice(0, 1000)]; // to measure a text takes as long as it is
+    const cut = (count) => `${characters.slice(0, count).join("")}…`;
+    let [fits, most] = [0, characters.length];
+    while (fits < most) {
+      const middle = Math.ceil((fits + most) / 2);
+      if (ctx.measureText(cut(middle)).width <= width) fits = middle;
+      else most = middle - 1;
+    }
+    return cut(fits);
   }
 
   // ---------------------------------------------------------------- numbers that came as bytes
@@ -301,6 +176,8 @@ const course = (() => {
         const root = el("div", { class: "course-body" });
         const frame = el("div", {
           class: "course-widget", role: "group", "aria-label": model.get("accessible_name") || undefined,
+          // JupyterLab would take letters for its own shortcuts.
+          "data-lm-suppress-shortcuts": "true",
         }, root, voice);
         const paint = () => {
           frame.dataset.theme = theme.dark ? "dark" : "light";
@@ -321,6 +198,10 @@ const course = (() => {
             model.set(name, value);
             model.save_changes();
           },
+          setAll: (values) => {
+            for (const [name, value] of Object.entries(values)) model.set(name, value);
+            model.save_changes();
+          },
           bytes: (name) => asBytes(model.get(name)),
           floats: (name) => asFloats(model.get(name)),
           halves: (name) => asHalves(model.get(name)),
@@ -330,6 +211,7 @@ const course = (() => {
           },
           live: (sentence) => { voice.textContent = sentence; },
           onTheme,
+          onClose: (step) => undo.push(step),
         });
         return () => undo.forEach((step) => step());
       },
@@ -337,7 +219,7 @@ const course = (() => {
   }
 
   return {
-    widget, el, svg, slider, choice, checkbox, button, canvas, pixels, fit, heatmap, matrixTable, written, range, share, clamp,
-    cividis, cividisRGB, ink, diverging, theme, asBytes, asFloats, asHalves,
+    widget, el, button, canvas, fit, clamp, rgb, cividisRGB, divergingRGB, theme,
+    asBytes, asFloats, asHalves,
   };
 })();

@@ -38,7 +38,8 @@ def test_the_example_in_the_docstring_works(coin):
     widget.bias = 1.0
     after = np.frombuffer(widget.shares, np.float32)
     assert before[-1] < 1 and after.tolist() == [1.0] * 100
-    assert widget._esm.startswith((FOLDER / "shared.js").read_text("utf-8"))
+    assert widget._esm.startswith("const course")
+    assert "slider" in widget._esm  # the coin has one, so the module brings the controls
     assert widget._esm.rstrip().endswith("});") and "export default course.widget" in widget._esm
 
 
@@ -96,6 +97,28 @@ def test_a_style_touches_nothing_but_widgets(sheet):
     rules = re.sub(r"/\*.*?\*/", "", sheet.read_text("utf-8"), flags=re.DOTALL)
     selectors = re.findall(r"(?:^|[}])\s*([^{}@]+)\{", rules)
     assert all(part.strip().startswith(".") for selector in selectors for part in selector.split(","))
+
+
+def test_what_is_sent_keeps_every_text_and_loses_only_what_no_browser_reads():
+    script = """/* About
+   this. */
+  const a = [1, 2];  // two numbers
+  // a line of its own
+  const b = "x = 1; // not a comment"; // it's one with a quote
+  const c = (a, b) => ({ d: a ? b : 1 });
+  const regular = a - -1 + +b;
+"""
+    lines = base.bare(script).splitlines()
+    assert lines[0] == "const a=[1,2];"
+    assert lines[1].startswith('const b = "x = 1; // not a comment";')
+    assert lines[2] == "const c=(a,b)=>({d:a?b:1});"
+    assert lines[3] == "const regular=a - -1 + +b;"
+    assert len(lines) == 4
+
+
+def test_controls_come_only_where_a_script_takes_one():
+    assert base.takes_controls("const { el, slider } = course;") and base.takes_controls("course.svg(1)")
+    assert not base.takes_controls("const { el } = course; const slider = 1;")
 
 
 @pytest.mark.parametrize("script", sorted(FOLDER.glob("*.js")), ids=lambda path: path.name)
