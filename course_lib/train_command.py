@@ -19,16 +19,14 @@ from typing import Any
 
 from course_lib.files import write_atomically
 
-SIZES: dict[str, dict[str, int]] = {
+SMALL_SIZES: dict[str, dict[str, int]] = {
     "nano": {"d_model": 64, "n_heads": 4, "n_layers": 2},
     "micro": {"d_model": 128, "n_heads": 4, "n_layers": 4},
     "mini": {"d_model": 256, "n_heads": 8, "n_layers": 4},
     "small": {"d_model": 384, "n_heads": 6, "n_layers": 6},
-    "gpt2": {"d_model": 768, "n_heads": 12, "n_layers": 12},
-    "gpt2-medium": {"d_model": 1024, "n_heads": 16, "n_layers": 24},
-    "gpt2-large": {"d_model": 1280, "n_heads": 20, "n_layers": 36},
-    "gpt2-xl": {"d_model": 1600, "n_heads": 25, "n_layers": 48},
 }
+"""Sizes for a laptop; larger ones are in `course_lib.models.sizes`."""
+
 KINDS: dict[str, dict[str, Any]] = {
     "gpt2": {},
     "modern": {"positions": "rotary", "norm": "rmsnorm", "activation": "relu2", "bias": False, "qk_norm": True},
@@ -68,8 +66,8 @@ HELP = {
     "corpus": "tiny_world, python_docs, python_source, a path, or the id of a Hugging Face dataset",
     "tokenizer": "char, bpe, or a tokenizer.json",
     "vocab_size": "tokens of a new bpe tokenizer",
-    "size": ", ".join(SIZES),
-    "kind": "modern (rotary, RMSNorm, squared ReLU, no biases) or gpt2",
+    "size": f"{', '.join(SMALL_SIZES)}, or a larger one: gpt2, gpt2-medium, …, modern-small, …",
+    "kind": "of the small sizes: modern (rotary, RMSNorm, squared ReLU, no biases) or gpt2",
     "context": "the most tokens the model sees at once",
     "learning_rate": "its peak; by default 0.01 for muon and 0.003 for adamw",
     "optimizer": "muon or adamw",
@@ -142,12 +140,25 @@ def read_settings(options: argparse.Namespace) -> Settings:
 
 def check_settings(settings: Settings) -> Settings:
     """The settings with every default filled in. Raises ValueError for a name that there is not."""
-    for name, choices in (("size", SIZES), ("kind", KINDS)):
+    from course_lib.models.sizes import SIZES
+
+    for name, choices in (("size", SMALL_SIZES | SIZES), ("kind", KINDS)):
         if getattr(settings, name) not in choices:
             raise ValueError(f"There is no {name} {getattr(settings, name)!r}: choose one of {', '.join(choices)}.")
     if settings.learning_rate is None:
         return replace(settings, learning_rate=0.01 if settings.optimizer == "muon" else 0.003)
     return settings
+
+
+def model_config(settings: Settings, vocab_size: int) -> Any:
+    """The GPTConfig of a size."""
+    from course_lib.models.gpt import GPTConfig
+    from course_lib.models.sizes import named_config
+
+    own = {"vocab_size": vocab_size, "context_length": settings.context, "dropout": settings.dropout}
+    if settings.size in SMALL_SIZES:
+        return GPTConfig(**own, **SMALL_SIZES[settings.size], **KINDS[settings.kind])
+    return named_config(settings.size, **own)
 
 
 class Run:
@@ -158,7 +169,7 @@ class Run:
 
     def prepare(self) -> None:
         """Read the corpus, make or load the tokenizer, encode, and build the model and its trainer."""
-        from course_lib.models.gpt import GPT, GPTConfig
+        from course_lib.models.gpt import GPT
         from course_lib.notebook import seed_everything
         from course_lib.text import load_corpus
         from course_lib.training import TrainConfig, Trainer
@@ -169,15 +180,7 @@ class Run:
         self.start = self._encode_prompt()
         train, validation = self._sources()
         seed_everything(settings.seed)
-        model = GPT(
-            GPTConfig(
-                self.tokenizer.vocab_size,
-                settings.context,
-                **SIZES[settings.size],
-                **KINDS[settings.kind],
-                dropout=settings.dropout,
-            )
-        )
+        model = GPT(model_config(settings, self.tokenizer.vocab_size))
         shared = {field.name for field in fields(TrainConfig)} & {field.name for field in fields(Settings)}
         config = TrainConfig(**{name: getattr(settings, name) for name in shared})
         checkpoints = self.out / "checkpoints"

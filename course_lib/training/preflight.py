@@ -34,7 +34,8 @@ class Forecast:
         tokens_per_second: predictions learned from.
         weights, gradients, optimizer, activations: memory of each kind; activations are what the backward pass needs
             of one micro-batch.
-        peak: memory at the worst moment: on a CUDA card as measured, elsewhere the sum of the four.
+        peak: memory at the worst moment: on a CUDA card as measured, elsewhere the sum of the four. What a step uses
+            for moments in between comes on top (on a CPU a third more was measured for a 10 M model).
         available: memory that is free; None where that cannot be told.
         flops_per_token: arithmetic of one prediction, forward and backward: three times the forward pass.
         matmul_speed: FLOPs per second that one large matrix product reaches here.
@@ -71,7 +72,7 @@ class Forecast:
         lines = [
             f"Time: about {duration(self.seconds)} for {self.steps:,} steps ({self.step_seconds * 1000:,.0f} ms each, "
             f"{self.tokens_per_second:,.0f} tokens/s, {self.utilization:.1%} of the speed of a large matrix product).",
-            f"Memory: about {megabytes(self.peak)} (weights {megabytes(self.weights)}, gradients "
+            f"Memory: at least {megabytes(self.peak)} (weights {megabytes(self.weights)}, gradients "
             f"{megabytes(self.gradients)}, optimiser {megabytes(self.optimizer)}, activations "
             f"{megabytes(self.activations)}).",
         ]
