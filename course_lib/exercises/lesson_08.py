@@ -175,9 +175,10 @@ def _after_one_update(
         tie(embedding, unembedding)
         if unembedding.weight is embedding.weight:  # one table, whichever of the two stayed
             draw.fill(pair)
-        optimiser = torch.optim.SGD(pair.parameters(), lr=1.0)
         F.cross_entropy(unembedding(embedding(tokens)), targets).backward()
-        optimiser.step()
+        with torch.no_grad():  # by hand: torch's optimisers load its compiler first, which takes seconds
+            for parameter in pair.parameters():
+                parameter -= parameter.grad
         return sum(p.numel() for p in pair.parameters()), embedding.weight.detach(), unembedding.weight.detach()
 
     return train

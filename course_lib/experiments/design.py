@@ -1,11 +1,10 @@
-"""Which of GPT-2's choices matter at small size: one changed at a time, the rest equal. The experiment of lesson 08.
+"""How a small GPT learns from other starts, tied and untied, and with its blocks shared: lesson 08's experiment.
 
 Four blocks of 64 features read tiny_world in 512 byte-pair tokens, with AdamW, over learning rates and seeds:
 
     python -m course_lib.experiments.design        # about ten minutes on two cores; writes design_results.json
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from course_lib.experiments.planted_bugs import copied_table, default_start, no_final_norm, right, shared_block
+from course_lib.experiments.planted_bugs import copied_table, default_start, right, shared_block
 from course_lib.experiments.results import load_results, save_results
 from course_lib.models.gpt import GPT, GPTConfig
 from course_lib.text import load_corpus
@@ -24,16 +23,6 @@ STEPS, WARM_UP = 300, 20
 SEEDS = (0, 1, 2)
 RATES = (3e-3, 1e-2, 3e-2)
 CONFIG = GPTConfig(VOCAB_SIZE, CONTEXT, d_model=64, n_heads=4, n_layers=4)
-
-
-def unscaled_writers(config: GPTConfig) -> GPT:
-    """What writes to the stream starts at 0.02 too, without the factor 1/√(2 · n_layers)."""
-    model = GPT(config)
-    with torch.no_grad():
-        for block in model.blocks:
-            for writer in (block.attention.output, block.feed_forward.down):
-                writer.weight.mul_(math.sqrt(2 * config.n_layers))
-    return model
 
 
 def larger_start(config: GPTConfig) -> GPT:
@@ -59,8 +48,6 @@ VARIANTS: dict[str, Callable[[GPTConfig], GPT]] = {
     "spread 0.1 for 0.02": larger_start,
     "spread 0.1, not tied": larger_start_untied,
     "torch's own start": default_start,
-    "writers not scaled": unscaled_writers,
-    "no final norm": no_final_norm,
     "one block, four times": shared_block,
 }
 """What is different → a GPT that has it different."""
