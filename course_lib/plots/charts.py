@@ -89,7 +89,7 @@ def _labels(labels: Sequence[str] | None, count: int, name: str) -> list[str]:
         return [str(position) for position in range(count)]
     if len(labels) != count:
         raise ValueError(f"The matrix has {count} {name}s, but {len(labels)} {name} labels were given.")
-    return [drawable(str(label)) for label in labels]
+    return [drawable(str(label)).replace("$", r"\$") for label in labels]  # a dollar sign begins no formula
 
 
 def _write_numbers(axes: Axes, matrix: NDArray[np.float64], colors: NDArray[np.float64], precision: int) -> None:

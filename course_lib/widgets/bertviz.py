@@ -314,7 +314,15 @@ def _draw_lines(axes: Axes, part: Part) -> None:
     if part.longest <= LABELLED:
         for x, side, tokens in ((-0.05, "right", part.view.query_tokens), (1.05, "left", part.view.key_tokens)):
             for y, token in enumerate(tokens):
-                axes.text(x, y, plots.drawable(shortened(visible(token), 12)), ha=side, va="center", fontsize=8)
+                axes.text(
+                    x,
+                    y,
+                    plots.drawable(shortened(visible(token), 12)),
+                    ha=side,
+                    va="center",
+                    fontsize=8,
+                    parse_math=False,
+                )
     axes.set(xlim=(-0.9, 1.9), ylim=(part.longest - 0.5, -0.5))
     axes.set_title(f"{part.name}, layer {part.layers[0]}", fontsize=9, fontweight="normal")
     axes.axis("off")

@@ -85,3 +85,10 @@ def test_bars_carry_their_values_and_errors():
     assert [text.get_text() for text in axes.texts] == ["1.00", "2.50"]
     ends = [segment[:, 1].tolist() for segment in axes.collections[0].get_segments()]
     assert ends == [[0.5, 1.5], [2.5, 2.5]]
+
+
+def test_labels_are_never_read_as_formulas():
+    names = [r"$\frac{1}{", "$_^{}$$$", "$x$", "a$"]
+    figure = charts.heatmap(np.eye(4), names, names)
+    figure.canvas.draw()
+    assert [label.get_text().replace("\\$", "$") for label in figure.axes[0].get_xticklabels()] == names

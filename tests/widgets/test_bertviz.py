@@ -124,3 +124,8 @@ def test_it_takes_a_batch_of_one_and_whatever_carries_a_reading():
 
     assert repr(head_view(Explorer())) == repr(head_view(translation()))
     assert head_view([layer[None] for layer in weights()], list("abcd")).parts[0].view.n_heads == 3
+
+
+@pytest.mark.parametrize("token", ["$\\frac{1}{", "\ud800", "\0", "x" * 20_000, "👩‍👩‍👧‍👦", "\u202e"])
+def test_a_strange_token_has_a_picture_too(token):
+    assert "image/png" in head_view(weights(1, 1, 2), [token, "$_^$"])._repr_mimebundle_()[0]
