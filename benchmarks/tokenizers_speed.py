@@ -89,7 +89,7 @@ def train_library(texts: list[str]) -> Tokenizer:
 
 
 def compare(ours: Callable[[], object], theirs: Callable[[], object]) -> dict:
-    """Seconds of each in turn, ROUNDS times; of ours also the CPU seconds, which other work on the machine moves less."""
+    """Seconds of each in turn, ROUNDS times; of ours also the CPU seconds, which other work moves less."""
     times: dict[str, list[float]] = {"ours": [], "theirs": [], "ours_cpu": []}
     for _ in range(ROUNDS):
         for whose, task in (("ours", ours), ("theirs", theirs)):
