@@ -9,6 +9,7 @@ manifest. A run that is cut off goes on where it was when the command is given a
 
 import argparse
 import hashlib
+import itertools
 import json
 import platform
 import random
@@ -17,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 
 from course_lib.files import write_atomically
@@ -138,28 +140,50 @@ class Data:
     validation: Documents | Windows
 
 
-def make_data(recipe: Recipe) -> Data:
-    """The corpus, its tokenizer (learned from the training texts) and the batches."""
+def make_data(recipe: Recipe, kept: Path) -> Data:
+    """The corpus, its tokenizer (learned from the training texts) and the batches.
+
+    The ids of the training texts are kept in a file, so that a run that goes on need not make them again.
+    """
     corpus = load_corpus(recipe.corpus)
     tokenizer = BPETokenizer.train(corpus.train, recipe.vocab_size)
-    train = tell_fresh(recipe.fresh_stories, corpus) if recipe.fresh_stories else corpus.train
-    return Data(corpus, tokenizer, _batches(train, tokenizer, recipe), _validation(corpus, tokenizer, recipe))
+    if not kept.exists():
+        texts = tell_fresh(recipe.fresh_stories, corpus) if recipe.fresh_stories else corpus.train
+        _keep([tokenizer.encode(text) for text in texts], kept)
+    return Data(corpus, tokenizer, _batches(_kept(kept), tokenizer, recipe), _validation(corpus, tokenizer, recipe))
 
 
-def _batches(texts: Any, tokenizer: BPETokenizer, recipe: Recipe) -> Documents | Windows:
+def _keep(documents: list[list[int]], path: Path) -> None:
+    """Write the ids of documents to a file, one after the other, and their lengths."""
+    ids = torch.tensor([index for document in documents for index in document], dtype=torch.int16)
+    lengths = torch.tensor([len(document) for document in documents])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, safetensors.torch.save({"ids": ids, "lengths": lengths}))
+
+
+def _kept(path: Path) -> list[list[int]]:
+    """The documents that `_keep` wrote."""
+    kept = safetensors.torch.load_file(path)
+    ids, ends = kept["ids"].tolist(), kept["lengths"].cumsum(0).tolist()
+    return [ids[start:end] for start, end in itertools.pairwise([0, *ends])]
+
+
+def _batches(documents: list[list[int]], tokenizer: BPETokenizer, recipe: Recipe) -> Documents | Windows:
+    """Stories one by one, each from its beginning; longer documents in windows."""
     kind = Documents if recipe.corpus == "tiny_world" else Windows
-    encoded = [tokenizer.encode(text) for text in texts]
-    return kind(encoded, recipe.model["context_length"], end_id=tokenizer.end_id)
+    return kind(documents, recipe.model["context_length"], end_id=tokenizer.end_id)
 
 
-def _validation(corpus: Corpus, tokenizer: BPETokenizer, recipe: Recipe, n_documents: int | None = None) -> Any:
-    return _batches(corpus.validation[:n_documents], tokenizer, recipe)
+def _validation(
+    corpus: Corpus, tokenizer: BPETokenizer, recipe: Recipe, n_documents: int | None = None
+) -> Documents | Windows:
+    return _batches([tokenizer.encode(text) for text in corpus.validation[:n_documents]], tokenizer, recipe)
 
 
 def train(name: str, working_folder: Path, *, say: Callable[[str], None] = print) -> Path:
     """Train a shipped model, or go on with it, and write it to the course's data; answer its folder."""
     recipe, folder = RECIPES[name], data_folder() / "models" / name
-    data = make_data(recipe)
+    data = make_data(recipe, working_folder / f"{name}.safetensors")
     torch.manual_seed(recipe.training.seed)
     model = GPT(GPTConfig(data.tokenizer.vocab_size, **recipe.model))
 
@@ -173,7 +197,7 @@ def train(name: str, working_folder: Path, *, say: Callable[[str], None] = print
     trainer = Trainer(
         model, data.train, data.validation, recipe.training, callbacks=[watch], folder=working_folder / name
     )
-    history = trainer.fit(progress=False, resume=(working_folder / name).exists())
+    history = trainer.fit(progress=False, resume=True)
     save_model(folder, model, data.tokenizer, dtype=torch.float16)
     write_record(folder, recipe, history)
     enter_in_manifest(name)
