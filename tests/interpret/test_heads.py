@@ -110,14 +110,14 @@ def test_a_sink_is_what_most_queries_look_at():
 
 @pytest.mark.parametrize("causal", [False, True])
 def test_sinks_by_loops(causal):
-    weights = random_weights(6, 9, causal=causal) ** 2
+    weights = random_weights(6, 11, causal=causal) ** 2
     weights /= weights.sum(axis=-1, keepdims=True)
     found = sinks(view_of(weights, causal=causal), 0, threshold=0.2)
     assert found.any() and not found.all()
     for head in range(6):
-        for key in range(9):
-            lookers = [query for query in range(9) if query > key or (query < key and not causal)]
-            enough = len(lookers) >= 9 / 4
+        for key in range(11):
+            lookers = [query for query in range(11) if query > key or (query < key and not causal)]
+            enough = len(lookers) >= 11 / 4
             received = sum(weights[head, query, key] for query in lookers) / len(lookers) if lookers else 0
             assert found[head, key] == (enough and received > 0.2)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib.interpret.readers import reader_for, value_norms
+from course_lib.interpret.readers import Vocabulary, reader_for, value_norms
 from course_lib.interpret.reading import Reader
 
 TEXT = "the cat<mask> sat"
@@ -226,6 +226,14 @@ def test_masked_tokens_are_predicted_at_each_mask(transformers_model, byte_token
     assert best == byte_tokenizer.decode([expected[0].argmax()])
 
 
+def test_ids_that_only_the_model_has_are_shown_too(byte_tokenizer):
+    """Models round their vocabulary up: some of the probabilities belong to no token."""
+    size = len(byte_tokenizer)
+    vocabulary = Vocabulary(byte_tokenizer, size + 3)
+    assert vocabulary[byte_tokenizer("cat")["input_ids"][0]] in "cat"
+    assert (len(vocabulary), vocabulary[size + 1]) == (size + 3, f"⟨no token {size + 1}⟩")
+
+
 def test_what_cannot_be_predicted_is_said(transformers_model, byte_tokenizer):
     no_mask = reader_for(transformers_model("bert"), byte_tokenizer).read(PLAIN)
     assert no_mask.predictions is None and "Write <mask> in the text" in no_mask.notes[-1]
@@ -283,17 +291,19 @@ def test_the_same_holds_for_models_of_transformers(transformers_model, byte_toke
         np.testing.assert_allclose(reading.predictions.probabilities[0], logits.softmax(-1).numpy(), atol=1e-5)
 
 
-def test_one_token_and_grouped_heads(transformers_model, byte_tokenizer):
-    """transformers hands the fused kernel the heads of a lone query in the place of queries."""
-    for attention in ("eager", "sdpa"):
-        model = transformers_model("llama", attention)
-        reading = reader_for(model, byte_tokenizer).read("a", ablated=[(1, 3)])
-        surgery = copy.deepcopy(model)
-        surgery.model.layers[1].self_attn.o_proj.weight.data[:, 24:] = 0
-        with torch.no_grad():
-            logits = surgery(torch.tensor([byte_tokenizer("a")["input_ids"]])).logits[0, -1]
-        assert [layer.shape for layer in reading.views["self"].weights] == [(4, 1, 1)] * 2
-        np.testing.assert_allclose(reading.predictions.probabilities[0], logits.softmax(-1).numpy(), atol=1e-5)
+@pytest.mark.parametrize("causal", [None, False, True])
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_one_token_and_grouped_heads(attention, causal, transformers_model, byte_tokenizer):
+    """Under a mask, transformers hands the fused kernel the heads of a lone query in the place of queries."""
+    model = transformers_model("llama", attention)
+    reading = reader_for(model, byte_tokenizer).read("a", causal=causal, ablated=[(1, 3)])
+    surgery = copy.deepcopy(model)
+    surgery.model.layers[1].self_attn.o_proj.weight.data[:, 24:] = 0
+    with torch.no_grad():
+        logits = surgery(torch.tensor([byte_tokenizer("a")["input_ids"]])).logits[0, -1]
+    assert [layer.shape for layer in reading.views["self"].weights] == [(4, 1, 1)] * 2
+    assert reading.views["self"].causal == (causal is not False)
+    np.testing.assert_allclose(reading.predictions.probabilities[0], logits.softmax(-1).numpy(), atol=1e-5)
 
 
 def test_divergence_is_the_sum_it_says(gpt, char_tokenizer):
@@ -436,23 +446,30 @@ def test_reading_a_model_of_transformers_changes_nothing(transformers_model, byt
     assert model.config._attn_implementation == implementation
 
 
-def test_two_threads_do_not_mix_their_readings(gpt, char_tokenizer):
+def test_threads_do_not_mix_their_readings(gpt, char_tokenizer):
     reader = reader_for(gpt(), char_tokenizer)
-    texts = ["the cat", "a dog saw", "on the mat the"] * 4
-    expected = {text: reader.read(text).views["self"].weights[2] for text in texts}
+    jobs = [("the cat", True), ("a dog saw", False), ("on the mat the", None), ("the dog", False)]
+    expected = {job: reader.read(*job).views["self"].weights[2] for job in jobs}
     wrong = []
 
-    def work(text):
-        for _ in range(3):
-            weights = reader.read(text, ablated=[] if text in texts[:1] else ()).views["self"].weights[2]
-            if not np.array_equal(weights, expected[text]):
-                wrong.append(text)
+    def work(job):
+        for _ in range(4):
+            try:
+                if not np.array_equal(reader.read(*job).views["self"].weights[2], expected[job]):
+                    wrong.append(job)
+            except Exception as error:
+                wrong.append((job, error))
 
-    threads = [threading.Thread(target=work, args=(text,)) for text in texts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # as many changes of thread as can be
+    try:
+        threads = [threading.Thread(target=work, args=(job,)) for job in jobs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(usual)
     assert not wrong
 
 

@@ -82,3 +82,8 @@ def test_a_text_past_the_512_positions(reader):
     assert len(reading.views["self"].query_tokens) == 512
     assert reading.views["self"].query_tokens[-1] == "[SEP]"
     assert "tokens long and 512 are read" in reading.notes[0]
+
+
+def test_a_text_without_a_token(reader):
+    with pytest.raises(ValueError, match="has no token in this vocabulary"):
+        reader.read("  \n")
