@@ -61,8 +61,9 @@ The Python side holds the numbers and computes; the page draws and asks.
 
 Then `Coin()` as the last line of a cell shows it. What `course` and the argument of `course.widget` offer is listed
 at the top of `shared.js` and `shared_controls.js`. Text reaches the page only through `el`, `textContent` and
-`fillText`, never as HTML, so a token such as `<img onerror=…>` is shown as the text that it is. Work that takes longer than a moment in the kernel
-answers a request trait that carries a sequence number, so that the page can drop answers it no longer waits for.
+`fillText`, never as HTML, so a token such as `<img onerror=…>` is shown as the text that it is. Work that takes longer
+than a moment in the kernel answers a request trait that carries a sequence number, so that the page can drop answers
+it no longer waits for.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ import traitlets
 from matplotlib.figure import Figure
 
 from course_lib.plots import png_bundle, style
+from course_lib.widgets.lifetime import belongs_to_its_cell
 
 HERE = Path(__file__).parent
 _made = itertools.count(1)
@@ -109,6 +111,7 @@ class CourseWidget(anywidget.AnyWidget):
         # again from top to bottom the same.
         model_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{type(self).__name__} {next(_made)}").hex
         super().__init__(model_id=model_id, accessible_name=self.label, **traits)
+        belongs_to_its_cell(self)
 
     def static_picture(self) -> tuple[Figure, str]:
         """A figure of what the widget shows at first, and its alt text: what is seen where no kernel runs."""
