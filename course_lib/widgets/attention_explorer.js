@@ -252,12 +252,17 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     const name = nameNow(now.layer, now.head, "scores");
     grid.scores = now.kind === "scores" ? grid.values : alone() ? find(name) : cache.get(id(name));
   }
-  /* A query may not look at a later key: said by the mask, or by a raw score of −∞. */
-  function masked(r, c) {
-    if (scoreAt(r, c) === -Infinity) return true;
-    const value = valueAt(r, c);
-    return grid.causal && grid.columns[c][0] > grid.rows[r].at(-1) + grid.shift && !(value > 0) && (now.kind === "weights" || value === 0);
+  /* Under a causal mask, the first column that each row may not look at. */
+  function blindFrom({ rows, columns, C }) {
+    const { causal, queries } = viewNow();
+    return Int32Array.from(rows, (row) => {
+      if (!causal) return C;
+      const at = columns.findIndex((column) => column[0] > row.at(-1) + grid.K - queries.length);
+      return at < 0 ? C : at;
+    });
   }
+  /* A query may not look: said by the mask, or by a raw score of −∞. */
+  const masked = (r, c) => scoreAt(r, c) === -Infinity || (c >= grid.blind[r] && !(valueAt(r, c) > 0));
 
   // ---------------------------------------------------------------- colours
   const table = (rgb) => Uint32Array.from({ length: 256 }, (_, level) => {
@@ -286,11 +291,12 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     limits = options.range === "all" && now.kind !== "scores" && !(signed() && now.kind === "values")
       ? whole : limitsOf(0, grid.values.length);
   }
-  function levelOf(value, { low, high }) {
+  /* A function from a number to its place on the colour map, 0 to 255. */
+  function levelsOf({ low, high }) {
     const curve = CURVES[now.kind === "scores" ? "linear" : options.scale];
-    if (signed()) { const t = value / high; return 127.5 + 127.5 * Math.sign(t) * curve(Math.min(1, Math.abs(t))); }
-    const t = high > low ? (value - low) / (high - low) : 0;
-    return 255 * curve(clamp(t, 0, 1));
+    if (signed()) return (value) => 127.5 + 127.5 * Math.sign(value) * curve(Math.min(1, Math.abs(value / high)));
+    const width = high > low ? high - low : Infinity;
+    return (value) => 255 * curve(clamp((value - low) / width, 0, 1));
   }
 
   // ---------------------------------------------------------------- overview of all heads
@@ -460,7 +466,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   }
   function paintFocus() {
     const density = Math.max(1, devicePixelRatio);
-    const { values, R, C } = grid;
+    const { values, C, blind } = grid;
     const stepR = Math.ceil(box.rows / Math.max(1, Math.floor(box.height * density)));
     const stepC = Math.ceil(box.columns / Math.max(1, Math.floor(box.width * density)));
     const height = Math.ceil(box.rows / stepR);
@@ -469,25 +475,30 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     const pixels = new Uint32Array(image.data.buffer);
     const colors = signed() ? SIGNED : COLD;
     const perRow = options.range === "row";
+    const { scores } = grid;
+    const bothSigns = signed();
+    let level = levelsOf(limits);
     for (let y = 0; y < height; y += 1) {
       const first = box.row + y * stepR;
+      const last = Math.min(first + stepR, box.row + box.rows);
+      if (perRow) level = levelsOf(rowLimits(first));
       for (let x = 0; x < width; x += 1) {
-        let best = NaN;
-        let seen = 0;
-        let broken = false;
         const left = box.column + x * stepC;
-        let rowOfBest = first;
-        for (let r = first; r < Math.min(first + stepR, box.row + box.rows); r += 1) {
-          for (let c = left; c < Math.min(left + stepC, box.column + box.columns); c += 1) {
-            const value = values[r * C + c];
-            if (value !== value || value === Infinity) { broken = true; continue; }
-            if (masked(r, c)) continue;
-            seen += 1;
-            if (!(Math.abs(value) <= Math.abs(best)) && (signed() || !(value <= best))) { best = value; rowOfBest = r; }
+        const right = Math.min(left + stepC, box.column + box.columns);
+        let best = NaN;
+        let broken = false;
+        for (let r = first; r < last; r += 1) {
+          for (let at = r * C + left, c = left; c < right; c += 1, at += 1) {
+            const value = values[at];
+            if (value !== value || value === Infinity) broken = true;
+            else if ((c < blind[r] || value > 0) && !(scores && scores[at] === -Infinity)
+              && !(value <= best && (!bothSigns || -value <= Math.abs(best)))) {
+              if (!bothSigns || !(Math.abs(value) <= Math.abs(best))) best = value;
+            }
           }
         }
         if (broken) pixels[y * width + x] = GREY;
-        else if (seen) pixels[y * width + x] = colors[Math.round(levelOf(best, perRow ? rowLimits(rowOfBest) : limits))];
+        else if (best === best) pixels[y * width + x] = colors[Math.round(level(best))];
       }
     }
     focusStamp = el("canvas", { width, height });
@@ -537,6 +548,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   let offRows = [];
   function checkRows() {
     offRows = [];
+    grid.broken = !Number.isFinite(grid.raw.reduce((sum, value) => sum + (value === -Infinity ? 0 : value), 0));
     if (now.kind !== "weights" || signed() || now.combine === "max") return;
     const Q = viewNow().queries.length;
     for (let q = 0; q < Q; q += 1) {
@@ -709,7 +721,11 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   const line = 42;
   const spread = { places: [], second: [], height: 0, width: 0 };
   let stripWidth = 600;
+  let stripOf = "";
   function placeStrip() {
+    const of = id([contents.version, now.view, now.shown, stripWidth, options.words, grid.R, grid.C, grid.columns[0], grid.said]);
+    if (of === stripOf) return;
+    stripOf = of;
     const ctx = strip.element.getContext("2d");
     ctx.font = `13px ${FONT}`;
     const spaced = grid.rows.some((_, r) => rowToken(r).startsWith(" "));
@@ -936,7 +952,8 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   const bar = canvas(200, 30, (ctx, width) => {
     if (!grid) return;
     const inner = width - 24;
-    const level = (t) => levelOf(limits.low + t * (limits.high - limits.low), limits);
+    const place = levelsOf(limits);
+    const level = (t) => place(limits.low + t * (limits.high - limits.low));
     const colors = signed() ? (l) => divergingRGB((l - 127.5) / 127.5) : (l) => cividisRGB(l / 255);
     // The bar is even in colour, so that its ticks show the curve.
     for (let x = 0; x < inner; x += 1) {
@@ -957,7 +974,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     const scores = now.kind === "scores";
     const range = { row: "of each row’s largest", head: "this head’s own range", all: scores ? "this head’s own range" : "the same for all heads" };
     const words = [`${kindWord()}, ${scores ? "linear" : options.scale} scale${options.scale === "log" ? " over four decades" : ""}, ${range[options.range]}`,
-      ...grid.said, grid.causal && "blank: masked", grid.values.some(Number.isNaN) && "grey: not a number",
+      ...grid.said, viewNow().causal && "blank: masked", grid.broken && "grey: not a number",
       offRows.length && `◀ rows that do not add to 1: ${offRows.length}`, box.pooled].filter(Boolean);
     barSaid.textContent = words.join("; ");
     bar.element.setAttribute("aria-label", `Colour bar: ${barSaid.textContent}`);
@@ -1104,8 +1121,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     grid = arrange(raw);
     rowCache = [];
     wholeHead = null;
-    grid.causal = viewNow().causal;
-    grid.shift = grid.K - viewNow().queries.length;
+    grid.blind = blindFrom(grid);
     takeScores();
     checkRows();
     setLimits();

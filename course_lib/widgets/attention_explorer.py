@@ -36,8 +36,8 @@ What the page asks for and gets, each as a pair of traits with a sequence number
                                       float16 (a matrix), float32 (five measures × heads) or uint8 (an atlas) in
                                       `answer_bytes`, or {"seq", "name", "error"}.
     asked → status                    {"seq", "text", "other_text", "causal", "ablated"}: the model reads; the page
-                                      shows a spinner until `status` has {"seq", "error"} with its number. One is under way
-                                      at a time and the newest waits, so a fast typist does not queue up readings.
+                                      shows a spinner until `status` has {"seq", "error"} with its number. One is
+                                      under way at a time, and the newest waits: a fast typist queues up nothing.
 
 All of it runs in the kernel's own thread, one answer after the other: nobody's training step meets a half-ablated
 model. In a page of its own (`to_html`) there is no kernel; `packed` holds all matrices, and the page works out means,
@@ -72,6 +72,7 @@ from course_lib.widgets.attention_weights import (
     problems_of,
     reading_of_arrays,
     square_root_atlas,
+    survey,
     thumbnail_step,
 )
 from course_lib.widgets.base import HERE, CourseWidget
@@ -312,25 +313,26 @@ class AttentionExplorer(CourseWidget):
 
     # ------------------------------------------------------------------ the numbers
     def _take(self, reading: Reading, other: Reading | None) -> None:
-        """Keep what was read, checked and cut to what can be compared."""
-        problems = []
-        for side in (reading, other):
-            for name, view in side.views.items() if side else ():
-                where = f"{name}: " if len(side.views) > 1 else ""
-                problems += [where + sentence for sentence in problems_of(view)]
-        notes = [*reading.notes, *(other.notes if other else ())]
-        first, second = reading, other
-        if other is not None:
-            first, second, cut = aligned(reading, other)
-            notes += cut
-        self._reading, self._other = reading, other
-        self._views = {"a": dict(first.views), **({"b": dict(second.views)} if second else {})}
+        """Keep what was read, checked and cut to what can be compared; nothing changes when it cannot be shown."""
+        first, second, cut = (reading, None, []) if other is None else aligned(reading, other)
+        views = {"a": dict(first.views), **({"b": dict(second.views)} if second else {})}
+        step = thumbnail_step(list(first.views.values()))
+        problems: list[str] = []
+        atlases: dict[tuple[str, str], NDArray[np.uint8]] = {}
+        for side, whole in (("a", reading), ("b", other)):
+            for name, view in whole.views.items() if whole else ():
+                found = survey(view, step)
+                where = f"{name}: " if len(whole.views) > 1 else ""
+                problems += [where + sentence for sentence in problems_of(view, found)]
+                if view is views[side][name]:  # not cut
+                    atlases[side, name] = square_root_atlas(found.blocks)
+        notes = [*reading.notes, *(other.notes if other else ()), *cut]
+        self._reading, self._other, self._views, self._step = reading, other, views, step
         self._notes, self._problems = list(dict.fromkeys(notes)), list(dict.fromkeys(problems))
         self._version += 1
         # What takes a while to work out is kept until the next reading.
+        self._atlases = atlases
         self._rolled: dict[tuple[str, str], list[NDArray[Any]]] = {}
-        self._atlases: dict[tuple[str, str], NDArray[np.uint8]] = {}
-        self._step = thumbnail_step(list(self._views["a"].values()))
 
     def _now(self, name: str) -> Any:
         """A choice, also before the traits exist."""
@@ -435,7 +437,7 @@ class AttentionExplorer(CourseWidget):
             if shown == "difference":
                 made = difference_atlas(self._views["a"][view], self._views["b"][view], self._step)
             else:
-                made = square_root_atlas(self._views[shown][view], self._step)
+                made = square_root_atlas(survey(self._views[shown][view], self._step).blocks)
             self._atlases[shown, view] = made
         return self._atlases[shown, view]
 
@@ -547,12 +549,7 @@ class AttentionExplorer(CourseWidget):
         other = None
         if self._other_reader is not None or state["other_text"]:
             other = read(self._other_reader or self._reader, state["other_text"] or state["text"], **how)
-        before = self._reading, self._other
-        try:
-            self._take(reading, other)
-        except ValueError:
-            self._take(*before)
-            raise
+        self._take(reading, other)
         self._untouched = untouched
         with self._unsettled(), self.hold_sync():
             self._fit_choices()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,17 +125,43 @@ def is_off(sums: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
         return np.isfinite(sums) & (np.abs(sums - 1) > OFF) & (np.abs(sums) > 1e-6)
 
 
-def problems_of(view: View) -> list[str]:
+class Survey(NamedTuple):
+    """What one pass over a view's weights finds.
+
+    Attributes:
+        sums: (layers, heads, query), what each row adds to.
+        lowest: the smallest weight; NaN does not count.
+        blocks: (layers, heads, rows, columns), the largest weight of each block of tokens.
+    """
+
+    sums: NDArray[np.floating[Any]]
+    lowest: float
+    blocks: NDArray[np.floating[Any]]
+
+
+def survey(view: View, step: int) -> Survey:
+    """Sums, smallest and largest weights, head by head: a head is read from memory once, then from the cache."""
+    sums, blocks, lowest = [], [], math.inf
+    for layer in view.weights:
+        for head in layer:
+            sums.append(head.sum(axis=-1))
+            least = float(head.min())
+            lowest = min(lowest, least if not math.isnan(least) else float(np.nanmin(head, initial=math.inf)))
+            blocks.append(largest_of_blocks(head, step))
+    shape = (view.n_layers, view.n_heads)
+    tables = [np.stack(found).reshape(*shape, *found[0].shape) for found in (sums, blocks)]
+    return Survey(tables[0], lowest, tables[1])
+
+
+def problems_of(view: View, found_in: Survey) -> list[str]:
     """What is wrong with the weights, one sentence for each kind, with the first place where it happens.
 
     Raises ValueError for numbers that cannot be weights at all: none is a number, or they are raw scores.
     """
-    sums = np.stack([layer.sum(axis=-1) for layer in view.weights])
+    sums, lowest = found_in.sums, found_in.lowest
     off, broken = is_off(sums), ~np.isfinite(sums)
     if broken.all():
         raise ValueError("No row of these weights is made of numbers: they are all NaN or infinite.")
-    lowest = min(float(layer.min() if fine else np.nanmin(layer, initial=0.0)) for layer, fine in zip(
-        view.weights, (~broken).all(axis=(1, 2)), strict=True))  # fmt: skip
     if lowest < -OFF and off.mean() > 0.5:
         layer, head, query = np.argwhere(off)[0]
         raise ValueError(
@@ -172,26 +198,25 @@ def thumbnail_step(views: Sequence[View]) -> int:
     return step
 
 
-def largest_of_blocks(layer: NDArray[np.floating[Any]], step: int) -> NDArray[np.floating[Any]]:
-    """(heads, query, key) → (heads, ⌈query / step⌉, ⌈key / step⌉): the largest number of each block; NaN wins."""
+def largest_of_blocks(matrix: NDArray[np.floating[Any]], step: int) -> NDArray[np.floating[Any]]:
+    """(…, query, key) → (…, ⌈query / step⌉, ⌈key / step⌉): the largest number of each block; NaN wins."""
     if step == 1:
-        return layer
-    heads, queries, keys = layer.shape
+        return matrix
+    *heads, queries, keys = matrix.shape
     whole = queries // step * step
     # Rows first: that reads memory in order, and leaves little for the second, slower pass.
-    rows = layer[:, :whole].reshape(heads, whole // step, step, keys).max(axis=2)
+    rows = matrix[..., :whole, :].reshape(*heads, whole // step, step, keys).max(axis=-2)
     if whole < queries:
-        rows = np.concatenate([rows, layer[:, whole:].max(axis=1, keepdims=True)], axis=1)
-    return np.maximum.reduceat(rows, np.arange(0, keys, step), axis=2)
+        rows = np.concatenate([rows, matrix[..., whole:, :].max(axis=-2, keepdims=True)], axis=-2)
+    return np.maximum.reduceat(rows, np.arange(0, keys, step), axis=-1)
 
 
-def square_root_atlas(view: View, step: int) -> NDArray[np.uint8]:
-    """Thumbnails (layers, heads, rows, columns): 254 · √weight, where a cell is the largest weight it stands for.
+def square_root_atlas(blocks: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    """Thumbnails (layers, heads, rows, columns) of the blocks of a survey: 254 · √(largest weight).
 
     The square root keeps small weights visible: in a row of 200 tokens a linear scale rounds nearly all to 0. The
     byte 255 stands for a NaN.
     """
-    blocks = np.stack([largest_of_blocks(layer, step) for layer in view.weights])
     with np.errstate(invalid="ignore"):
         levels = np.round(254 * np.sqrt(np.clip(blocks, 0, 1)))
     return np.where(np.isfinite(blocks), levels, NOT_A_NUMBER).astype(np.uint8)

@@ -12,7 +12,13 @@ from course_lib.interpret.reading import Predictions, Reading, View
 from course_lib.models.gpt import GPT, GPTConfig
 from course_lib.widgets import AttentionExplorer
 from course_lib.widgets.attention_explorer import MEASURES
-from course_lib.widgets.attention_weights import ATLAS_BYTES, difference_atlas, square_root_atlas, thumbnail_step
+from course_lib.widgets.attention_weights import (
+    ATLAS_BYTES,
+    difference_atlas,
+    square_root_atlas,
+    survey,
+    thumbnail_step,
+)
 from course_lib.widgets.page import json_for_html
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
@@ -33,6 +39,11 @@ def view_of(weights, **more):
     weights = tuple(np.asarray(layer, dtype=np.float32) for layer in weights)
     tokens = tuple(f"t{i}" for i in range(weights[0].shape[-1]))
     return View(weights=weights, query_tokens=tokens, key_tokens=tokens, **more)
+
+
+def atlas_of(weights, step):
+    """The thumbnails of one layer."""
+    return square_root_atlas(survey(view_of([weights]), step).blocks)[0]
 
 
 def half(data, rows, columns):
@@ -141,13 +152,13 @@ def test_a_query_that_may_look_nowhere_is_no_problem():
 def test_the_atlas_keeps_weights_that_a_linear_scale_would_lose():
     weights = np.full((1, 1000, 1000), 1 / 1000, dtype=np.float32)
     assert np.round(254 * weights).max() == 0
-    assert (square_root_atlas(view_of([weights]), 21) == 8).all()  # 254 · √0.001
+    assert (atlas_of(weights, 21) == 8).all()  # 254 · √0.001
 
 
 def test_a_cell_of_a_thumbnail_is_the_largest_weight_it_stands_for():
     weights = np.zeros((1, 100, 100), dtype=np.float32)
     weights[..., 7] = 1.0
-    atlas = square_root_atlas(view_of([weights]), 3)[0, 0]
+    atlas = atlas_of(weights, 3)[0]
     assert atlas.shape == (34, 34)
     assert (atlas[:, 2] == 254).all() and atlas.sum() == 34 * 254
 
@@ -155,7 +166,7 @@ def test_a_cell_of_a_thumbnail_is_the_largest_weight_it_stands_for():
 @pytest.mark.parametrize("step", [2, 3, 7])
 def test_blocks_at_the_edge_count_too(step):
     weights = np.random.default_rng(step).random((2, 17, 17), dtype=np.float32)
-    atlas = square_root_atlas(view_of([weights]), step)[0]
+    atlas = atlas_of(weights, step)
     side = -(-17 // step)
     padded = np.pad(weights, [(0, 0), (0, side * step - 17), (0, side * step - 17)])
     expected = padded.reshape(2, side, step, side, step).max(axis=(2, 4))
