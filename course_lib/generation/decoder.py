@@ -81,7 +81,7 @@ class ForwardDecoder:
     def reorder(self, rows: Int[Tensor, "batch"]) -> None:
         """Go on with text `rows[i]` in place of text i."""
         for cache in self.cache:
-            cache.keys, cache.values = cache.keys[rows], cache.values[rows]
+            cache.reorder(rows)
 
 
 class CachedDecoder:
@@ -129,7 +129,7 @@ class CachedDecoder:
     def reorder(self, rows: Int[Tensor, "batch"]) -> None:
         """Go on with text `rows[i]` in place of text i."""
         for cache in self.caches:
-            cache.keys, cache.values = cache.keys[rows], cache.values[rows]
+            cache.reorder(rows)
         if not isinstance(self.length, int):
             self.length = self.length[rows]
 

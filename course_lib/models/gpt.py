@@ -52,6 +52,7 @@ class GPTConfig:
         dropout: probability of dropping, in training, an attention weight, a sublayer's output or an embedding.
         zero_writers: start what writes to the stream at zero, so that every block begins by passing it on unchanged
             (Fixup, Zhang et al. 2019; μP, Yang et al. 2022).
+        token_shift: give each attention half of a token's features from the token before (`shift_tokens`).
         logit_cap: keep the logits within ± this, softly: cap · tanh(logits / cap) (Gemma 2, 2024). None: no bound.
     """
 
@@ -72,6 +73,7 @@ class GPTConfig:
     tie_embeddings: bool = True
     dropout: float = 0.0
     zero_writers: bool = False
+    token_shift: bool = False
     logit_cap: float | None = None
 
     def __post_init__(self):
@@ -144,6 +146,7 @@ class GPT(nn.Module):
                 bias=config.bias,
                 qk_norm=config.qk_norm,
                 dropout=config.dropout,
+                token_shift=config.token_shift,
             )
             for _ in range(config.n_layers)
         )

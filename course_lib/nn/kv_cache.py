@@ -1,7 +1,7 @@
 """Keys and values of positions already seen, so that generation need not compute them again."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -29,6 +29,8 @@ class KVCache:
         self.keys = torch.empty(batch, n_kv_heads, max_length, d_head, dtype=dtype, device=device)
         self.values = torch.empty_like(self.keys)
         self.length = 0
+        self.last_input: Tensor | None = None
+        """What attention was last given, where it also looks at its neighbour's input (`shift_tokens`)."""
 
     def append(
         self,
@@ -54,3 +56,9 @@ class KVCache:
         self.values[:, :, self.length : end] = value
         self.length = end
         return self.keys[:, :, :end], self.values[:, :, :end]
+
+    def reorder(self, rows: Int[Tensor, "batch"]) -> None:
+        """Go on with sequence `rows[i]` in place of sequence i."""
+        self.keys, self.values = self.keys[rows], self.values[rows]
+        if self.last_input is not None:
+            self.last_input = self.last_input[rows]

@@ -119,6 +119,24 @@ class FeedForward(nn.Module):
         return self.dropout(self.down(hidden))
 
 
+def shift_tokens(
+    x: Float[Tensor, "batch time d_model"], cache: KVCache | None = None
+) -> Float[Tensor, "batch time d_model"]:
+    """Each token's vector, with the second half of its features taken from the token before (zeros for the first).
+
+    A head can then look for "what follows a q" with one product: without it, that takes two blocks, of which the first
+    does nothing but carry each token to its neighbour. `cache` keeps the last vector for the next call.
+
+    Source: Peng et al. 2023, "RWKV", section 3.1 (token shift).
+    """
+    half = x.shape[-1] // 2
+    own, passed_on = x[..., :half], x[..., half:]
+    first = torch.zeros_like(passed_on[:, :1]) if cache is None or cache.last_input is None else cache.last_input
+    if cache is not None:
+        cache.last_input = passed_on[:, -1:]
+    return torch.cat([own, torch.cat([first, passed_on[:, :-1]], dim=1)], dim=-1)
+
+
 class TransformerBlock(nn.Module):
     """Attention, then feed-forward, each added to a stream of vectors that runs past them.
 
@@ -127,7 +145,8 @@ class TransformerBlock(nn.Module):
     norm_position="none":  x + sublayer(x)           for the experiments of lesson 05
 
     With `cross_attention` a second attention stands between the two and looks at `context` (the decoder of an
-    encoder–decoder).
+    encoder–decoder). With `token_shift` the self-attention is given half of each token's features from the token
+    before it (`shift_tokens`).
 
     Sources: Vaswani et al. 2017, section 3.1; Xiong et al. 2020, "On Layer Normalization in the Transformer
     Architecture", figure 1.
@@ -149,10 +168,12 @@ class TransformerBlock(nn.Module):
         dropout: float = 0.0,
         attention_dropout: float | None = None,
         cross_attention: bool = False,
+        token_shift: bool = False,
     ):
         super().__init__()
         check_choice("norm position", norm_position, NORM_POSITIONS)
         self.norm_position = norm_position
+        self.token_shift = token_shift
 
         def new_norm() -> nn.Module:
             if norm_position == "none":
@@ -199,6 +220,8 @@ class TransformerBlock(nn.Module):
 
         def attend(x: Tensor) -> Tensor:
             nonlocal weights
+            if self.token_shift:
+                x = shift_tokens(x, cache)
             mixed, weights = self.attention(
                 x, mask=mask, causal=causal, bias=bias, rotary=rotary, cache=cache, need_weights=need_weights
             )

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from course_lib.training.batches import Piece, Source, count_targets, split_batch
 from course_lib.training.checkpoint import CheckpointError, Checkpoints
 from course_lib.training.config import Record, TrainConfig
-from course_lib.training.device import pick_device
+from course_lib.training.device import THROUGHOUT, pick_device
 from course_lib.training.memory import is_out_of_memory, release_memory
 from course_lib.training.optim import learning_rate_factor, make_optimizers
 from course_lib.training.parallel import Processes, load_model_state, whole
@@ -64,7 +64,9 @@ class Trainer:
         self.callbacks = list(callbacks)
         self.history: list[Record] = []
         self.processes = Processes()
-        self.wrapped = self.processes.wrap(self.model, shard=shard)
+        if shard and self.device.throughout:
+            raise ValueError(f"A model that is split among processes trains with another precision than {THROUGHOUT!r}.")
+        self.wrapped = self.processes.wrap(self.device.lower(self.model), shard=shard)
         if config.compile:
             self.wrapped = torch.compile(self.wrapped)
         self.optimizers = make_optimizers(

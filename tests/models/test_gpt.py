@@ -334,6 +334,67 @@ for positions in {POSITIONS}:
     assert done.stdout.split() == list(POSITIONS), done.stderr
 
 
+class TestFastRecipe:
+    """The switches with which small models learn fast."""
+
+    def test_zero_writers_make_every_block_pass_the_stream_on(self):
+        config = {"vocab_size": VOCAB, "context_length": 10, "d_model": 16, "n_heads": 4, "positions": "none"}
+        tokens = draw_tokens(2, 6)
+        torch.manual_seed(1)
+        deep = GPT(GPTConfig(**config, n_layers=3, zero_writers=True))
+        x = deep.token_embedding(tokens)
+        assert_close(deep(tokens).logits, deep.unembedding(deep.final_norm(x)))
+        deep(tokens, tokens).loss.backward()
+        assert all(block.feed_forward.down.weight.grad.any() for block in deep.blocks)  # and they learn
+
+    def test_capped_logits_keep_their_order_and_their_bound(self):
+        plain, capped = small(), small(logit_cap=2.0)
+        capped.load_state_dict(plain.state_dict())
+        tokens = draw_tokens(2, 6)
+        free, bound = plain(tokens).logits * 3, capped(tokens).logits
+        assert_close(bound, 2 * (plain(tokens).logits / 2).tanh())
+        assert bound.abs().max() < 2 < free.abs().max()
+        assert torch.equal(bound.argsort(-1)[..., -1], free.argsort(-1)[..., -1])
+
+    @pytest.mark.parametrize("pieces", [(1,) * 6, (3, 1, 2)])
+    @pytest.mark.parametrize("positions", ["rotary", "learned"])
+    @torch.no_grad()
+    def test_token_shift_with_a_cache_equals_recomputation(self, positions, pieces):
+        model = small(positions=positions, token_shift=True)
+        tokens = draw_tokens(3, 6)
+        cache = model.new_cache(3)
+        logits = torch.cat([model(piece, cache=cache).logits for piece in tokens.split(pieces, dim=1)], dim=1)
+        assert_close(logits, model(tokens).logits, rtol=1e-4, atol=1e-5)
+
+    @torch.no_grad()
+    def test_a_cache_in_another_order_goes_on_with_the_other_texts(self):
+        model = small(token_shift=True)
+        tokens, rows = draw_tokens(3, 6), torch.tensor([2, 0, 0])
+        cache = model.new_cache(3)
+        model(tokens[:, :4], cache=cache)
+        for layer in cache:
+            layer.reorder(rows)
+        expected = model(torch.cat([tokens[rows, :4], tokens[:, 4:]], dim=1)).logits[:, 4:]
+        assert_close(model(tokens[:, 4:], cache=cache).logits, expected, rtol=1e-4, atol=1e-5)
+
+    def test_token_shift_lets_one_block_see_what_followed(self):
+        """In one block and without positions, a key can hold its neighbour only by the shift."""
+        tokens = torch.tensor([[1, 2, 3, 4, 5], [2, 1, 3, 4, 5]])
+        for shifted in (False, True):
+            model = small(token_shift=shifted, positions="none", n_layers=1)
+            last = model(tokens).logits[:, -1]
+            assert torch.allclose(last[0], last[1], atol=1e-5) is not shifted
+
+    @torch.no_grad()
+    def test_token_shift_does_not_see_the_future(self):
+        model, tokens = small(token_shift=True), draw_tokens(1, 8)
+        changed = tokens.clone()
+        changed[0, 5] = (changed[0, 5] + 1) % VOCAB
+        moved = (model(tokens).logits - model(changed).logits).abs().amax(dim=-1)[0]
+        assert (moved[:5] <= 1e-6).all()
+        assert (moved[5:] > 1e-4).all()
+
+
 class TestBadInput:
     @pytest.mark.parametrize("time", [11, 25])
     def test_past_the_context(self, time):
@@ -394,6 +455,7 @@ class TestBadInput:
             ({"n_layers": 0}, r"n_layers must be at least 1"),
             ({"dropout": 1.0}, r"dropout .*below 1, but it is 1\.0"),
             ({"dropout": -0.1}, r"dropout .*-0\.1"),
+            ({"logit_cap": 0.0}, r"logit_cap must be above 0.*but it is 0\.0"),
         ],
     )
     def test_configurations(self, switches, message):
