@@ -186,7 +186,9 @@ class AttentionTap(TorchFunctionMode):
         if attn_mask is not None:
             blocked = attn_mask.dtype == torch.bool
             scores = scores.masked_fill(~attn_mask, -math.inf) if blocked else scores + attn_mask
-        weights = scores.softmax(dim=-1).masked_fill(torch.isneginf(scores).all(dim=-1, keepdim=True), 0.0)
+        weights = scores.softmax(dim=-1)
+        if attn_mask is not None:  # the softmax of a row of −∞ is NaN; the kernel answers 0 for it
+            weights = weights.masked_fill(torch.isneginf(scores).all(dim=-1, keepdim=True), 0.0)
         output = F.dropout(weights, dropout_p) @ value if dropout_p else weights @ value
         return self._attention(scores, weights, value, output).reshape(*given[:3], value.shape[-1])
 

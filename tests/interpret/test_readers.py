@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from course_lib.hub import to_huggingface
 from course_lib.interpret.readers import Vocabulary, reader_for, value_norms
 from course_lib.interpret.reading import Reader
 
@@ -224,6 +225,15 @@ def test_masked_tokens_are_predicted_at_each_mask(transformers_model, byte_token
     (best, probability), *_ = predictions.top(3, row=0)
     assert probability == pytest.approx(expected[0].max(), abs=1e-5)
     assert best == byte_tokenizer.decode([expected[0].argmax()])
+
+
+def test_a_model_of_transformers_with_a_tokenizer_of_this_course(gpt, char_tokenizer):
+    ours = gpt(tie_embeddings=True)
+    theirs = reader_for(to_huggingface(ours).eval(), char_tokenizer).read(PLAIN)
+    own = reader_for(ours, char_tokenizer).read(PLAIN)
+    np.testing.assert_allclose(theirs.predictions.probabilities, own.predictions.probabilities, atol=1e-5)
+    assert theirs.views["self"].query_tokens == own.views["self"].query_tokens
+    assert theirs.predictions.top(3)[0][0] == own.predictions.top(3)[0][0]
 
 
 def test_ids_that_only_the_model_has_are_shown_too(byte_tokenizer):
