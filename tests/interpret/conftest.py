@@ -1,9 +1,5 @@
 """Small models of every make with one small tokenizer, each built once."""
 
-import os
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
 import pytest
 import torch
 import transformers
