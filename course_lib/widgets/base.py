@@ -81,7 +81,6 @@ import traitlets
 from matplotlib.figure import Figure
 
 from course_lib.plots import png_bundle, style
-from course_lib.widgets.lifetime import belongs_to_its_cell
 
 HERE = Path(__file__).parent
 _made = itertools.count(1)
@@ -111,7 +110,6 @@ class CourseWidget(anywidget.AnyWidget):
         # again from top to bottom the same.
         model_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{type(self).__name__} {next(_made)}").hex
         super().__init__(model_id=model_id, accessible_name=self.label, **traits)
-        belongs_to_its_cell(self)
 
     def static_picture(self) -> tuple[Figure, str]:
         """A figure of what the widget shows at first, and its alt text: what is seen where no kernel runs."""
