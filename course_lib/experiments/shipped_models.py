@@ -31,7 +31,7 @@ from course_lib.text.tiny_world import Sampler, tell_story
 from course_lib.text.tokenizers import BPETokenizer
 from course_lib.training import Documents, Record, TrainConfig, Trainer, Windows
 
-FEW = 100
+FEW = 10
 """Documents of a quick check of a stored model."""
 RECORD, CARD = "record.json", "README.md"
 KIND = {"positions": "rotary", "norm": "rmsnorm", "activation": "swiglu", "bias": False, "zero_writers": True}
@@ -49,6 +49,7 @@ class Recipe:
         model: the GPTConfig, without its vocabulary.
         training: as for the Trainer.
         snapshots: steps after which the model is kept, for watching it learn.
+        validation_documents: how many documents of the validation split it is measured on; all, where None.
     """
 
     corpus: str
@@ -57,6 +58,7 @@ class Recipe:
     training: TrainConfig
     fresh_stories: int = 0
     snapshots: tuple[int, ...] = ()
+    validation_documents: int | None = None
 
 
 STORY = Recipe(
@@ -87,9 +89,17 @@ RECIPES = {
     ),
     "code_gpt": Recipe(
         corpus="python_source",
-        vocab_size=2_048,
-        model={"context_length": 256, "d_model": 192, "n_heads": 6, "n_layers": 5, **KIND},
-        training=replace(STORY.training, steps=2_000, batch_size=16, evaluate_every=500),
+        vocab_size=1_024,
+        model={"context_length": 256, "d_model": 192, "n_heads": 6, "n_layers": 4, **KIND},
+        training=replace(
+            STORY.training,
+            steps=1_500,
+            batch_size=8,
+            evaluate_every=750,
+            compile=False,
+            precision="bfloat16 throughout",
+        ),
+        validation_documents=20,
     ),
 }
 
@@ -150,7 +160,12 @@ def make_data(recipe: Recipe, kept: Path) -> Data:
     if not kept.exists():
         texts = tell_fresh(recipe.fresh_stories, corpus) if recipe.fresh_stories else corpus.train
         _keep([tokenizer.encode(text) for text in texts], kept)
-    return Data(corpus, tokenizer, _batches(_kept(kept), tokenizer, recipe), _validation(corpus, tokenizer, recipe))
+    return Data(
+        corpus,
+        tokenizer,
+        _batches(_kept(kept), tokenizer, recipe),
+        _validation(corpus, tokenizer, recipe, recipe.validation_documents),
+    )
 
 
 def _keep(documents: list[list[int]], path: Path) -> None:
@@ -205,13 +220,13 @@ def train(name: str, working_folder: Path, *, say: Callable[[str], None] = print
 
 
 def measure(name: str, n_documents: int | None = None) -> dict[str, float]:
-    """The validation loss of a shipped model as it is stored, on the first documents or on all, in float32.
+    """The validation loss of a shipped model as it is stored, on the first documents or on all of its, in float32.
 
     In nats per token; where the corpus has a floor, that too, and the loss in nats per character, on whole stories.
     """
     model, tokenizer = load_model(name)
     recipe = RECIPES[name]
-    corpus = load_corpus(recipe.corpus)
+    corpus, n_documents = load_corpus(recipe.corpus), n_documents or recipe.validation_documents
     validation = _validation(corpus, tokenizer, recipe, n_documents)
     settings = TrainConfig(steps=1, batch_size=50, device="cpu", precision="float32")
     loss = Trainer(model, validation, validation, settings).evaluate()
