@@ -150,7 +150,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     for (const level of atlasNow().subarray(start, start + rows * columns)) {
       if (level !== 255) most = Math.max(most, Math.abs(level - 127));
     }
-    return (most / 127) ** 2;
+    return viewNow().reach * (most / 127) ** 2;
   }
   function measured() {
     if (options.order && options.order !== "change") {
@@ -544,6 +544,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     markRows(ctx);
   }, "");
   focus.element.dataset.role = "focus";
+  focus.element.setAttribute("aria-hidden", "true"); // the overlay before it speaks
   /* A row that does not add to 1 is marked at its end. */
   let offRows = [];
   function checkRows() {
@@ -592,11 +593,10 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     }
     pen(ctx, { font: `600 11px ${FONT}`, textBaseline: "middle" });
     const edge = (text, isRow, at) => {
-      const wide = ctx.measureText(text).width + 6;
       ctx.save();
       if (isRow) ctx.translate(box.left - 4, at); else { ctx.translate(at, box.top - 4); ctx.rotate(-Math.PI / 2); }
       pen(ctx, { textAlign: isRow ? "right" : "left", fillStyle: color("back") });
-      ctx.fillRect(isRow ? -wide : -2, -8, wide + 2, 16);
+      ctx.fillRect(isRow ? 4 - box.left : -2, -8, isRow ? box.left : box.top, 16);
       ctx.fillStyle = color("text");
       ctx.fillText(text, isRow ? -2 : 2, 0.5);
       ctx.restore();
@@ -894,7 +894,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   }
   let typing = 0;
   const area = (role, label, trait) => {
-    const input = el("textarea", { rows: 2, "data-role": role, "aria-label": label, spellcheck: "false", placeholder: label,
+    const input = el("textarea", { rows: trait === "text" ? 2 : 1, "data-role": role, "aria-label": label, spellcheck: "false", placeholder: label,
       onInput: () => {
         clearTimeout(typing);
         typing = setTimeout(() => readAgain({ [trait]: input.value }), 350);
@@ -917,12 +917,11 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   const predictionBox = el("div", { class: "explorer-predictions", "data-role": "predictions" });
   function showPredictions() {
     const [one, two] = contents.names.length ? contents.names : ["before", "after"];
-    const queries = (views.find((view) => view.name === "decoder") ?? views[0]).queries;
     const share = (p, kind) => el("td", {}, el("span", { class: `explorer-share ${kind}`, style: { width: `${64 * p}px` } }), ` ${(100 * p).toFixed(1)} %`);
     const row = (...cells) => el("tr", {}, cells);
     const heading = (scope, text) => el("th", { scope }, text);
-    predictionBox.replaceChildren(...contents.predictions.map(({ kind, position, tokens, before: p, after: q, kl }) => el("table", { class: "explorer-table" },
-      el("caption", {}, `${kind === "next" ? "Next token after" : "At"} ${quoted(queries[position] ?? "")} (${position})${q ? `, KL(${one} ‖ ${two}) = ${figures(kl)} nats` : ""}`),
+    predictionBox.replaceChildren(...contents.predictions.map(({ kind, position, token: after, tokens, before: p, after: q, kl }) => el("table", { class: "explorer-table" },
+      el("caption", {}, `${kind === "next" ? "Next token after" : "At"} ${quoted(after)} (${position})${q ? `, KL(${one} ‖ ${two}) = ${figures(kl)} nats` : ""}`),
       el("thead", {}, row(heading("col", "token"), heading("col", q ? one : "probability"), q && heading("col", two))),
       el("tbody", {}, tokens.map((token, i) => row(heading("row", cut(visible(token), 24)), share(p[i]), q && share(q[i], "explorer-after")))))));
     predictionBox.hidden = contents.predictions.length === 0;
@@ -949,22 +948,22 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   const titleFacts = el("p", { class: "course-note explorer-facts" });
   const barSaid = el("p", { class: "course-note", "data-role": "bar-text" });
   const MARKS = { "√": [0, 0.05, 0.25, 0.5, 1], linear: [0, 0.25, 0.5, 0.75, 1], log: [0.0001, 0.001, 0.01, 0.1, 1] };
-  const bar = canvas(200, 30, (ctx, width) => {
+  const bar = canvas(196, 30, (ctx, width) => {
     if (!grid) return;
-    const inner = width - 24;
+    const inner = width - 40;
     const place = levelsOf(limits);
     const level = (t) => place(limits.low + t * (limits.high - limits.low));
     const colors = signed() ? (l) => divergingRGB((l - 127.5) / 127.5) : (l) => cividisRGB(l / 255);
     // The bar is even in colour, so that its ticks show the curve.
     for (let x = 0; x < inner; x += 1) {
       ctx.fillStyle = `rgb(${colors((255 * x) / (inner - 1)).join(",")})`;
-      ctx.fillRect(12 + x, 0, 1.5, 11);
+      ctx.fillRect(20 + x, 0, 1.5, 11);
     }
     pen(ctx, { fillStyle: color("soft"), font: `10px ${FONT}`, textAlign: "center", textBaseline: "top" });
     const minus = (number) => String(number).replace("-", "−");
     const perRow = options.range === "row" && now.kind !== "scores";
     for (const t of signed() || now.kind === "scores" ? [0, 0.5, 1] : MARKS[options.scale]) {
-      const x = 12 + (inner * level(t)) / 255;
+      const x = 20 + (inner * level(t)) / 255;
       ctx.fillRect(x - 0.5, 11, 1, 3);
       ctx.fillText(minus(perRow ? `${signed() ? 200 * t - 100 : 100 * t}%` : Number((limits.low + t * (limits.high - limits.low)).toPrecision(2))), x, 16);
     }
@@ -1010,7 +1009,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   const sinksTick = tick("sinks", "hide sinks", "sinks");
   const topK = el("input", { type: "range", min: 1, max: 20, step: 1, "data-role": "top-k", "aria-label": "how many links", onInput: () => {
     now.top_k = Number(topK.value);
-    topKSaid.textContent = now.top_k;
+    topKSaid.textContent = `top ${now.top_k}`;
     wholeHead = null;
     follow();
     set("top_k", now.top_k);
@@ -1166,7 +1165,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
       follow();
     }
     topK.value = now.top_k;
-    topKSaid.textContent = now.top_k;
+    topKSaid.textContent = `top ${now.top_k}`;
     showPins();
   }
   // Several choices may change at once: they bring one refresh.
@@ -1178,6 +1177,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   }
   CHOICES.forEach((name) => on(name, refreshSoon));
 
+  let first = true;
   function takeContents() {
     contents = get("contents");
     views = contents.views;
@@ -1194,6 +1194,8 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     hovered = null;
     before = {};
     options.zoom = 1;
+    if (first) options.range = rangePick.value = contents.names.length ? "head" : "all"; // differences are small
+    first = false;
     const words = [...contents.problems, ...contents.notes];
     notes.replaceChildren(...words.map((text) => el("li", {}, text)));
     notes.hidden = words.length === 0;
@@ -1227,12 +1229,14 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   const atlasPanel = el("section", { class: "explorer-atlas", "aria-label": "All heads" },
     el("div", { class: "course-row explorer-head" }, el("h3", { class: "explorer-title" }, "Layers ↓ heads →"), pick("atlas-order", "order of the heads", [], (value) => { options.order = value; measured(); sayHead(now.layer, now.head); })),
     atlas.element, atlasSaid);
+  const rangePick = pick("range", "range of the colours", [["all", "same in all heads"], ["head", "this head’s own"], ["row", "each row’s own"]], (value) => { options.range = value; recolor(); });
   const zoomButtons = el("span", { class: "explorer-zoom" }, button("zoom-out", "−", "zoom out", () => zoom(0.5)), button("zoom-in", "+", "zoom in", () => zoom(2)));
+  for (const one of zoomButtons.children) one.setAttribute("aria-label", one.title);
   const focusPanel = el("section", { class: "explorer-focus", "aria-label": "One head" },
     el("div", { class: "course-row explorer-head" }, titleText, zoomButtons), titleFacts, stage,
     el("div", { class: "course-row explorer-colors" }, bar.element,
       pick("scale", "scale of the colours", [["√", "√ scale"], ["linear", "linear scale"], ["log", "log scale"]], (value) => { options.scale = value; recolor(); }),
-      pick("range", "range of the colours", [["all", "same in all heads"], ["head", "this head’s own"], ["row", "each row’s own"]], (value) => { options.range = value; recolor(); }),
+      rangePick,
     ),
     barSaid);
   function recolor() {

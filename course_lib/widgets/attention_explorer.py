@@ -24,7 +24,8 @@ What the page gets, in one message at the start and again whenever the model has
 
     contents    a dict: "version", a number that grows with each reading; "views", for each its size, tokens, flags
                 and place in the atlas; "notes" and "problems", sentences to show; "predictions"; "live"; "names"
-    atlas       uint8 thumbnails of all heads: 254 · √weight, the largest of each block of tokens; 255 is NaN
+    atlas       uint8 thumbnails of all heads: 254 · √weight, the largest of each block of tokens; of a difference
+                127 ± 127 · √(|difference| / the view's "reach"); 255 is NaN
     focus       float16 (query, key) of the matrix that `focus_of` names
 
 A matrix has the name [version, shown, view, layer, head, combine, kind].
@@ -253,7 +254,8 @@ class AttentionExplorer(CourseWidget):
         self._head([choice["view"], choice["layer"], choice["head"]])
         side = choice.pop("shown")
         if side == "difference":
-            return self._matrix(side="b", **choice) - self._matrix(side="a", **choice)
+            with np.errstate(invalid="ignore"):  # two masked scores have no difference
+                return self._matrix(side="b", **choice) - self._matrix(side="a", **choice)
         return self._matrix(side=side, **choice)
 
     def describe(self) -> str:
@@ -326,12 +328,15 @@ class AttentionExplorer(CourseWidget):
                 problems += [where + sentence for sentence in problems_of(view, found)]
                 if view is views[side][name]:  # not cut
                     atlases[side, name] = square_root_atlas(found.blocks)
+        reach = dict.fromkeys(views["a"], 1.0)
+        for name, view in views.get("b", {}).items():
+            atlases["difference", name], reach[name] = difference_atlas(views["a"][name], view, step)
         notes = [*reading.notes, *(other.notes if other else ()), *cut]
         self._reading, self._other, self._views, self._step = reading, other, views, step
         self._notes, self._problems = list(dict.fromkeys(notes)), list(dict.fromkeys(problems))
         self._version += 1
         # What takes a while to work out is kept until the next reading.
-        self._atlases = atlases
+        self._atlases, self._reach = atlases, reach
         self._rolled: dict[tuple[str, str], list[NDArray[Any]]] = {}
 
     def _now(self, name: str) -> Any:
@@ -374,8 +379,8 @@ class AttentionExplorer(CourseWidget):
         shown, view, layer, head = (self._now(name) for name in ("shown", "view", "layer", "head"))
         combine, kind = self._now("combine"), self._now("kind")
         return {
-            "contents": self._contents(),
             "atlas": self._atlas(shown),
+            "contents": self._contents(),
             "focus": half_precision(self.matrix()),
             "focus_of": [self._version, shown, view, layer, head, combine, kind],
         }
@@ -416,6 +421,7 @@ class AttentionExplorer(CourseWidget):
             "causal": view.causal,
             "scores": view.scores is not None,
             "largest_norm": norms,
+            "reach": self._reach[name],
             "thumbnail": [-(-queries // self._step), -(-keys // self._step)],
         }
 
@@ -426,7 +432,10 @@ class AttentionExplorer(CourseWidget):
             after = self._other.predictions
         elif self._untouched is not None and self._untouched.predictions is not None:
             before, after = self._untouched.predictions, before
-        return [] if before is None else prediction_rows(before, after)
+        if before is None:
+            return []
+        views = self._reading.views
+        return prediction_rows(before, after, views.get("decoder", next(iter(views.values()))).query_tokens)
 
     def _atlas(self, shown: str) -> bytes:
         """The thumbnails of all views, one after the other."""
@@ -434,11 +443,7 @@ class AttentionExplorer(CourseWidget):
 
     def _view_atlas(self, shown: str, view: str) -> NDArray[np.uint8]:
         if (shown, view) not in self._atlases:
-            if shown == "difference":
-                made = difference_atlas(self._views["a"][view], self._views["b"][view], self._step)
-            else:
-                made = square_root_atlas(survey(self._views[shown][view], self._step).blocks)
-            self._atlases[shown, view] = made
+            self._atlases[shown, view] = square_root_atlas(survey(self._views[shown][view], self._step).blocks)
         return self._atlases[shown, view]
 
     def _measures(self, side: str, view: str, layer: int) -> NDArray[np.float32]:

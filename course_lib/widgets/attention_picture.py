@@ -220,7 +220,7 @@ def draw_focus(canvas: Canvas, focus: Focus) -> None:
         canvas.text(left + width / 2, top - 10, "key →", size=11)
         canvas.text(left - 5, top + height / 2, "query ↓", size=11, anchor="rm")
     bar = colored(np.linspace(1, 0, 256)[:, None], focus.signed)
-    canvas.paste(bar, (826, top, 12, side))
+    canvas.paste(bar, (818, top, 12, side))
     for place, text in focus.ticks:
-        canvas.text(842, top + (1 - place) * side, text, size=11, anchor="lm")
+        canvas.text(835, top + (1 - place) * side, text, size=11, anchor="lm")
     canvas.text(870, top + side + 16, focus.scale, size=11, anchor="rm")

@@ -41,17 +41,23 @@ def reading_of_arrays(
         raise ValueError(
             f"The scores have shapes {shapes_of(raw)} and the weights {shapes_of(weights)}: they should be the same."
         )
-    words = words_of(query_tokens)
+    words = words_in(query_tokens)
     view = View(
         weights=weights,
         query_tokens=query_tokens,
         key_tokens=keys,
         scores=raw,
         query_words=words,
-        key_words=words if keys is query_tokens else words_of(keys),
+        key_words=words if keys is query_tokens else words_in(keys),
         causal=looks_causal(weights),
     )
     return Reading(views={"self" if key_tokens is None else "cross": view}, text="".join(query_tokens))
+
+
+def words_in(tokens: Sequence[str]) -> tuple[int, ...]:
+    """The number of each token's word; tokens that mark neither spaces nor pieces are words each."""
+    marked = any(token.startswith("##") or any(map(str.isspace, token)) for token in tokens)
+    return words_of(tokens) if marked else tuple(range(len(tokens)))
 
 
 def checked_layers(layers: Sequence[Any], name: str) -> tuple[NDArray[np.floating[Any]], ...]:
@@ -222,16 +228,20 @@ def square_root_atlas(blocks: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     return np.where(np.isfinite(blocks), levels, NOT_A_NUMBER).astype(np.uint8)
 
 
-def difference_atlas(first: View, second: View, step: int) -> NDArray[np.uint8]:
-    """Thumbnails of second − first: 127 + 127 · sign · √|difference|, of the largest difference in each block."""
+def difference_atlas(first: View, second: View, step: int) -> tuple[NDArray[np.uint8], float]:
+    """Thumbnails of second − first, and the largest difference of all, r.
+
+    A cell is 127 + 127 · sign · √(|difference| / r), of the largest difference in its block; 255 is NaN.
+    """
     layers = []
     for before, after in zip(first.weights, second.weights, strict=True):
         change = after - before
         up, down = largest_of_blocks(change, step), largest_of_blocks(-change, step)
-        extreme = np.where(up >= down, up, -down)
-        layers.append(np.sign(extreme) * np.sqrt(np.minimum(np.abs(extreme), 1)))
-    levels = SIGNED_ZERO + np.round(127 * np.stack(layers))
-    return np.where(np.isfinite(levels), levels, NOT_A_NUMBER).astype(np.uint8)
+        layers.append(np.where(up >= down, up, -down))
+    extreme = np.stack(layers)
+    reach = float(np.abs(np.where(np.isfinite(extreme), extreme, 0)).max()) or 1.0
+    levels = SIGNED_ZERO + np.round(127 * np.sign(extreme) * np.sqrt(np.abs(extreme) / reach))
+    return np.where(np.isfinite(levels), levels, NOT_A_NUMBER).astype(np.uint8), reach
 
 
 def half_precision(matrix: NDArray[Any]) -> bytes:
@@ -305,10 +315,13 @@ def restricted(view: View, queries: list[int], keys: list[int]) -> View:
     )
 
 
-def prediction_rows(before: Predictions, after: Predictions | None, most: int = 8) -> list[dict[str, Any]]:
+def prediction_rows(
+    before: Predictions, after: Predictions | None, read: Sequence[str], most: int = 8
+) -> list[dict[str, Any]]:
     """For each place where something is predicted: the likeliest tokens, before and after, and KL(before ‖ after).
 
-    At most three places. A place's tokens are the likeliest of either, so that a new favourite shows too.
+    `read` are the tokens that were read. At most three places. A place's tokens are the likeliest of either, so that a
+    new favourite shows too.
     """
     rows = []
     same = after is not None and after.probabilities.shape == before.probabilities.shape
@@ -321,6 +334,7 @@ def prediction_rows(before: Predictions, after: Predictions | None, most: int = 
             {
                 "kind": before.kind,
                 "position": int(position),
+                "token": read[position],
                 "tokens": [str(before.tokens[int(index)]) for index in order],
                 "before": [float(p[index]) for index in order],
                 "after": None if q is None else [float(q[index]) for index in order],

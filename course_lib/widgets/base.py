@@ -81,6 +81,7 @@ import traitlets
 from matplotlib.figure import Figure
 
 from course_lib.plots import png_bundle, style
+from course_lib.widgets.reruns import showing
 
 HERE = Path(__file__).parent
 _made = itertools.count(1)
@@ -132,6 +133,9 @@ class CourseWidget(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The live view, the static picture and the text, as one output."""
+        if self.comm is None:  # closed because its cell was run again, and now shown once more
+            self.open()
+        showing(self)
         view, view_metadata = super()._repr_mimebundle_(**kwargs)
         picture, metadata = self.picture_bundle()
         return {**view, **picture, "text/plain": self.describe()}, {**view_metadata, **metadata}

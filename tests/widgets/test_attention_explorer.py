@@ -182,8 +182,15 @@ def test_the_thumbnails_of_many_heads_stay_within_the_budget():
 def test_a_difference_keeps_its_sign_in_the_thumbnail():
     before, after = np.zeros((1, 4, 4)), np.zeros((1, 4, 4))
     before[0, 0, 0], after[0, 3, 3] = 1, 0.25
-    atlas = difference_atlas(view_of([before]), view_of([after]), 2)[0, 0]
-    assert atlas.tolist() == [[0, 127], [127, 127 + 64]]
+    atlas, reach = difference_atlas(view_of([before / 2]), view_of([after / 2]), 2)
+    assert reach == 0.5 and atlas[0, 0].tolist() == [[0, 127], [127, 127 + 64]]
+
+
+def test_tokens_without_spaces_are_words_of_their_own():
+    widget = AttentionExplorer(causal_weights(count=3), ["the", "cat", "sat"])
+    assert widget.contents["views"][0]["query_words"] is None
+    widget = AttentionExplorer(causal_weights(count=3), ["the", "cat", "##s"])
+    assert widget.contents["views"][0]["query_words"] == [0, 1, 1]
 
 
 def test_the_first_message_of_a_long_text_is_small():
