@@ -79,7 +79,7 @@ STORY = Recipe(
         keep=2,
         compile=True,
     ),
-    note="the rates of the first 900 steps are those of a plan of 3,600 steps, which was shortened then",
+    note="the rates of the first 931 steps are those of a plan of 3,600 steps, which was shortened then",
 )
 RECIPES = {
     "story_gpt": STORY,
