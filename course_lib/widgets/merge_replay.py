@@ -8,13 +8,12 @@ from itertools import pairwise
 import traitlets
 from matplotlib.figure import Figure
 
-from course_lib import plots
+from course_lib.plots.tokens import stacked, token_line
 from course_lib.text.tokenizers import BPETokenizer
 from course_lib.text.tokenizers.byte_level import byte_alphabet, split_words
 from course_lib.widgets.base import CourseWidget
 
 LONGEST_TEXT = 200
-LINE = 74  # characters in a line of the static picture
 
 
 @dataclass(frozen=True)
@@ -127,6 +126,13 @@ class MergeReplay(CourseWidget):
             }
             self.step = len(frames) - 1
 
+    def _title(self, moment: int) -> str:
+        frame = self.frames[moment]
+        count = f"{sum(map(len, frame['words']))} tokens"
+        if frame["pair"] is None:
+            return f"before any merge: {count}"
+        return f"after merge {frame['rank'] + 1}, {' + '.join(frame['pair'])}: {count}"
+
     def describe(self) -> str:
         """The text, and how many bytes and tokens it has."""
         return (
@@ -138,45 +144,13 @@ class MergeReplay(CourseWidget):
         """The text as bytes, at three moments on the way, and as tokens."""
         last = len(self.frames) - 1
         moments = sorted({round(last * share) for share in (0, 0.2, 0.45, 0.7, 1)})
-        figure = Figure(figsize=(8.8, 0.95 * len(moments) + 0.3), layout="constrained")
+        figure = Figure(figsize=(8.8, 0.62 * len(moments) + 0.1), layout="none")
         for row, moment in enumerate(moments, 1):
             axes = figure.add_subplot(len(moments), 1, row)
-            _draw_tokens(axes, self.frames[moment], moment)
+            token_line(axes, [token for word in self.frames[moment]["words"] for token in word], self._title(moment))
         final = self.frames[-1]["words"]
         tokens = " | ".join(token for word in final for token in word)
-        return figure, (
+        return stacked(figure), (
             f"Byte-pair encoding of {self.text!r} at {len(moments)} moments: {self.facts['bytes']} bytes at first, "
             f"and after {last} merges the {sum(map(len, final))} tokens {tokens}."
         )
-
-
-def _draw_tokens(axes: object, frame: dict, moment: int) -> None:
-    """One line of tokens as coloured boxes, as much of it as fits."""
-    inks = [plots.COLORS[name] for name in ("blue", "orange", "green", "purple")]
-    axes.set(xlim=(0, LINE), ylim=(0, 1))
-    axes.axis("off")
-    if moment:
-        left, right = frame["pair"]
-        said = f"merge {frame['rank'] + 1}: {left} + {right}"
-    else:
-        said = "bytes"
-    count = sum(map(len, frame["words"]))
-    axes.set_title(plots.drawable(f"{said} — {count} tokens"), loc="left", fontsize=9)
-    place = 0.0
-    for number, token in enumerate(token for word in frame["words"] for token in word):
-        width = 0.62 + sum(1.9 if ord(character) > 0x2E80 else 1.0 for character in token)
-        if place + width > LINE:
-            axes.text(place + 0.2, 0.45, "…", va="center")
-            return
-        box = {"boxstyle": "square,pad=0.25", "facecolor": inks[number % 4], "alpha": 0.22, "edgecolor": "none"}
-        axes.text(
-            place + width / 2,
-            0.45,
-            plots.drawable(token),
-            ha="center",
-            va="center",
-            fontsize=9,
-            family="monospace",
-            bbox=box,
-        )
-        place += width
