@@ -30,6 +30,7 @@ def showing(widget: Any) -> None:
         _shown[cell] = (run, [])
         for old in gone:
             if not any(old is other for _, others in _shown.values() for other in others):
+                old.layout.close()
                 old.close()
                 old.__dict__.pop("_repr_mimebundle_", None)  # ipywidgets blocks it; who shows it again opens it again
                 forget(shell, old)
@@ -44,8 +45,8 @@ def running_cell(shell: Any) -> tuple[str, str]:
 
 
 def forget(shell: Any, widget: Any) -> None:
-    """Take the widget out of IPython's history of outputs: `Out[7]` and `_7`."""
-    for names in (shell.user_ns, shell.user_ns.get("Out", {})):
+    """Take the widget out of IPython's history of outputs: `Out[7]` and `_7`, which it keeps twice."""
+    for names in (shell.user_ns, getattr(shell, "user_ns_hidden", {}), shell.user_ns.get("Out", {})):
         for name in numbered(names, widget):
             del names[name]
 
