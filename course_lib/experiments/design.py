@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from course_lib.experiments.planted_bugs import copied_table, default_start, right, shared_block
+from course_lib.experiments.planted_bugs import copied_table, default_start, right, shared_block, untie
 from course_lib.experiments.results import load_results, save_results
 from course_lib.models.gpt import GPT, GPTConfig
 from course_lib.text import load_corpus
@@ -37,9 +37,7 @@ def larger_start(config: GPTConfig) -> GPT:
 
 def larger_start_untied(config: GPTConfig) -> GPT:
     """The larger start, and a read-out of its own, which begins as a copy of the embedding."""
-    model = larger_start(config)
-    model.unembedding.weight = nn.Parameter(model.token_embedding.weight.detach().clone())
-    return model
+    return untie(larger_start(config))
 
 
 VARIANTS: dict[str, Callable[[GPTConfig], GPT]] = {

@@ -57,7 +57,11 @@ def plain_list(config: GPTConfig) -> GPT:
 
 def copied_table(config: GPTConfig) -> GPT:
     """A read-out that begins as a *copy* of the embedding and is then trained on its own."""
-    model = GPT(config)
+    return untie(GPT(config))
+
+
+def untie(model: GPT) -> GPT:
+    """Give the model a read-out of its own, with the embedding's numbers; answer the model."""
     model.unembedding.weight = nn.Parameter(model.token_embedding.weight.detach().clone())
     return model
 
