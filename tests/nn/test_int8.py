@@ -55,6 +55,9 @@ def test_other_precisions_and_side_by_side():
     assert first(x.bfloat16()).dtype == torch.bfloat16
     joined = Int8Linear.side_by_side([first, second])(x)
     assert_close(joined, torch.cat([first(x), second(x)], dim=1), rtol=0, atol=1e-6)
+    assert Int8Linear.side_by_side([first, second]) is Int8Linear.side_by_side([first, second])
+    assert Int8Linear.side_by_side([first, first])(x).shape == (5, 80)
+    assert_close(Int8Linear.side_by_side([first, second])(x), joined)
 
 
 def test_a_whole_model():

@@ -1,0 +1,194 @@
+"""Sampling at batch 1 against transformers' `generate` with its cache: float32 and int8 weights, interleaved.
+
+    python -m benchmarks.sampling_speed [--rounds 7] [--threads 1 2] [--only small]
+
+Writes `sampling_speed.md` beside this file. Both sides have the same random weights, draw from the whole vocabulary at
+temperature 1 and keep keys and values. Each is run on one thread and on as many as torch takes by itself, and the
+faster of the two counts. Rounds alternate, so that whatever else the machine does falls on all.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import transformers
+from torch import nn
+
+from benchmarks._machine import processor
+from course_lib.files import write_atomically
+from course_lib.generation import generate
+from course_lib.generation.text import document_start
+from course_lib.hub import load_model, to_huggingface
+from course_lib.hub.folder import shipped_models
+from course_lib.models.counting import count_parameters
+from course_lib.models.gpt import GPT, GPTConfig
+from course_lib.models.sizes import named_config
+from course_lib.nn.int8 import quantize_int8
+from course_lib.text import load_corpus
+
+REPORT = Path(__file__).with_suffix(".md")
+AIMS = {"float32": 1.3, "int8": 4.0}
+CORPUS_OF = {"story_gpt": "tiny_world", "code_gpt": "python_source"}
+
+
+@dataclass
+class Task:
+    """A model and how many tokens it makes."""
+
+    name: str
+    config: GPTConfig
+    tokens: int
+
+
+TASKS = {
+    "small": Task("6 layers × 384, 256 of context", GPTConfig(65, 256, 384, 6, 6), 255),
+    "gpt2": Task("GPT-2 small, 12 layers × 768", named_config("gpt2"), 64),
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, nargs="*", help="numbers of threads (1, and torch's own choice)")
+    parser.add_argument("--only", choices=TASKS, help="one of the sizes")
+    options = parser.parse_args(arguments)
+    transformers.logging.set_verbosity_error()
+    tasks = [TASKS[options.only]] if options.only else list(TASKS.values())
+    threads = options.threads or sorted({1, torch.get_num_threads()})
+    measured = [(task, measure(task, options.rounds, threads)) for task in tasks]
+    lines = [*heading(options.rounds), *(line for one in measured for line in table(*one)), *perplexities()]
+    write_atomically(REPORT, "\n".join([*lines, ""]).encode())
+    print(REPORT.read_text(encoding="utf-8"))
+
+
+def measure(task: Task, rounds: int, numbers: list[int]) -> dict[str, dict[int, dict[str, list[float]]]]:
+    """Milliseconds per token, of the clock and of the CPU, for each contender and number of threads."""
+    torch.manual_seed(0)
+    model = GPT(task.config).eval()
+    theirs = to_huggingface(model)
+    start = torch.zeros(1, 1, dtype=torch.long)
+    usual = {"attention_mask": torch.ones_like(start), "pad_token_id": 0, "eos_token_id": None}
+    greedy = {"max_new_tokens": 12, "do_sample": False, **usual}
+    assert torch.equal(generate(model, start, 12, temperature=0.0), theirs.generate(start, **greedy))
+
+    eight = quantize_int8(model)
+    contenders: dict[str, Callable[[], object]] = {
+        "transformers": lambda: theirs.generate(
+            start, max_new_tokens=task.tokens, do_sample=True, top_k=0, use_cache=True, **usual
+        ),
+        "float32": lambda: generate(model, start, task.tokens),
+        "int8": lambda: generate(eight, start, task.tokens),
+    }
+    before = torch.get_num_threads()
+    times = {name: {n: {"wall": [], "cpu": []} for n in numbers} for name in contenders}
+    for turn in range(rounds + 1):  # the first is not counted: it fills caches and packs weights
+        for threads in numbers:
+            torch.set_num_threads(threads)
+            for name, run in contenders.items():
+                wall, cpu = time.perf_counter(), time.process_time()
+                run()
+                if turn:
+                    times[name][threads]["wall"].append(1e3 * (time.perf_counter() - wall) / task.tokens)
+                    times[name][threads]["cpu"].append(1e3 * (time.process_time() - cpu) / task.tokens)
+    torch.set_num_threads(before)
+    return times
+
+
+def table(task: Task, times: dict[str, dict[int, dict[str, list[float]]]]) -> list[str]:
+    count = count_parameters(task.config).total
+    lines = [
+        f"## {task.name}: {count / 1e6:.1f} M parameters, {task.tokens} tokens",
+        "",
+        "| | threads | ms per token | of it CPU | times the speed of transformers |",
+        "|---|---|---|---|---|",
+    ]
+    best = {name: min(runs, key=lambda n: statistics.median(runs[n]["wall"])) for name, runs in times.items()}
+    ratios = {
+        name: [
+            theirs / ours
+            for theirs, ours in zip(
+                times["transformers"][best["transformers"]]["wall"], runs[best[name]]["wall"], strict=True
+            )
+        ]
+        for name, runs in times.items()
+    }
+    for name, runs in times.items():
+        for threads, run in sorted(runs.items()):
+            counted = threads == best[name]
+            ratio = spread(ratios[name], "×") if counted and name != "transformers" else ""
+            lines.append(
+                f"| {name} | {threads} | {spread(run['wall'])} | {statistics.median(run['cpu']):.2f} | {ratio} |"
+            )
+    lines.append("")
+    for name, aim in AIMS.items():
+        reached = statistics.median(ratios[name])
+        lines.append(f"* {name}: {reached:.2f} × (aim: at least {aim}: {'met' if reached >= aim else '**missed**'}).")
+    return [*lines, ""]
+
+
+def perplexities() -> list[str]:
+    """What 8-bit weights cost: the perplexity of the course's own trained models, on validation text."""
+    names = [name for name in CORPUS_OF if name in shipped_models()]
+    if not names:
+        return ["No trained model is in `data/models`, so the change in perplexity was not measured."]
+    lines = [
+        "## What int8 costs",
+        "",
+        "Perplexity per token of the course's trained models on validation text, the same windows for both.",
+        "",
+        "| model | tokens | float32 | int8 | change |",
+        "|---|---|---|---|---|",
+    ]
+    for name in names:
+        model, tokenizer = load_model(name)
+        texts = load_corpus(CORPUS_OF[name]).validation[:200]
+        rows = windows([document_start(tokenizer, text) for text in texts], model.config.context_length)
+        before, after = perplexity(model, rows), perplexity(quantize_int8(model), rows)
+        tokens = sum(len(row) - 1 for row in rows)
+        lines.append(f"| {name} | {tokens:,} | {before:.4f} | {after:.4f} | {100 * (after / before - 1):+.2f} % |")
+    return lines
+
+
+def windows(texts: list[list[int]], length: int) -> list[torch.Tensor]:
+    """The first window of each text, at most 60 of them."""
+    return [torch.tensor([text[: length + 1]]) for text in texts if len(text) > 2][:60]
+
+
+@torch.inference_mode()
+def perplexity(model: nn.Module, rows: list[torch.Tensor]) -> float:
+    """exp of the mean loss over all predictions."""
+    losses = [(model(row[:, :-1], row[:, 1:]).loss.item(), row.shape[1] - 1) for row in rows]
+    return torch.tensor(sum(loss * n for loss, n in losses) / sum(n for _, n in losses)).exp().item()
+
+
+def heading(rounds: int) -> list[str]:
+    return [
+        "# Sampling at batch 1 against transformers",
+        "",
+        "    python -m benchmarks.sampling_speed",
+        "",
+        f"{rounds} rounds, the contenders in turn; median milliseconds per token, and the range of the rounds. Same "
+        "random weights on both sides (the first greedy tokens are checked to agree), temperature 1, whole vocabulary, "
+        "keys and values kept. Of the numbers of threads the faster counts; this library uses one for a small model "
+        "whatever is set.",
+        "",
+        f"Machine: {processor()}, {os.cpu_count()} logical cores, {platform.system()}; Python "
+        f"{platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}. Load when "
+        f"the run ended: {os.getloadavg()[0]:.1f}.",
+        "",
+    ]
+
+
+def spread(values: list[float], unit: str = "") -> str:
+    unit = f" {unit}" if unit else ""
+    return f"{statistics.median(values):.2f}{unit} ({min(values):.2f}–{max(values):.2f})"
+
+
+if __name__ == "__main__":
+    main()
