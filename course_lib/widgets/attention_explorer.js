@@ -444,7 +444,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   let focusSize = 360;
   function placeFocus() {
     const { R, C } = grid;
-    const labelled = Math.max(R, C) <= 400;
+    const labelled = Math.max(R, C) <= 400 * options.zoom;
     box.left = labelled ? 92 : 56;
     box.top = labelled ? 78 : 40;
     const room = Math.max(160, focusSize - box.left - 2);
@@ -921,7 +921,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     const row = (...cells) => el("tr", {}, cells);
     const heading = (scope, text) => el("th", { scope }, text);
     predictionBox.replaceChildren(...contents.predictions.map(({ kind, position, token: after, tokens, before: p, after: q, kl }) => el("table", { class: "explorer-table" },
-      el("caption", {}, `${kind === "next" ? "Next token after" : "At"} ${quoted(after)} (${position})${q ? `, KL(${one} ‖ ${two}) = ${figures(kl)} nats` : ""}`),
+      el("caption", {}, `${kind === "next" ? "Next token after" : "At"} ${quoted(after ?? "")} (${position})${q ? `, KL(${one} ‖ ${two}) = ${figures(kl)} nats` : ""}`),
       el("thead", {}, row(heading("col", "token"), heading("col", q ? one : "probability"), q && heading("col", two))),
       el("tbody", {}, tokens.map((token, i) => row(heading("row", cut(visible(token), 24)), share(p[i]), q && share(q[i], "explorer-after")))))));
     predictionBox.hidden = contents.predictions.length === 0;
@@ -1229,7 +1229,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   const atlasPanel = el("section", { class: "explorer-atlas", "aria-label": "All heads" },
     el("div", { class: "course-row explorer-head" }, el("h3", { class: "explorer-title" }, "Layers ↓ heads →"), pick("atlas-order", "order of the heads", [], (value) => { options.order = value; measured(); sayHead(now.layer, now.head); })),
     atlas.element, atlasSaid);
-  const rangePick = pick("range", "range of the colours", [["all", "same in all heads"], ["head", "this head’s own"], ["row", "each row’s own"]], (value) => { options.range = value; recolor(); });
+  const rangePick = pick("range", "range of the colours", [["all", "all heads alike"], ["head", "this head’s own"], ["row", "each row’s own"]], (value) => { options.range = value; recolor(); });
   const zoomButtons = el("span", { class: "explorer-zoom" }, button("zoom-out", "−", "zoom out", () => zoom(0.5)), button("zoom-in", "+", "zoom in", () => zoom(2)));
   for (const one of zoomButtons.children) one.setAttribute("aria-label", one.title);
   const focusPanel = el("section", { class: "explorer-focus", "aria-label": "One head" },

@@ -134,6 +134,7 @@ class CourseWidget(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The live view, the static picture and the text, as one output."""
         if self.comm is None:  # closed because its cell was run again, and now shown once more
+            self.layout.open()
             self.open()
         showing(self)
         view, view_metadata = super()._repr_mimebundle_(**kwargs)

@@ -75,7 +75,7 @@ def test_a_closed_widget_that_is_shown_again_opens_again(shell):
     shell.run("one", "run 2", 2, Picture())
     assert widget.comm is None
     shell.run("two", "run 3", 3, widget)
-    assert widget.comm is not None
+    assert widget.comm is not None and widget.layout.comm is not None
 
 
 def test_where_cells_are_not_told_apart_nothing_is_closed(shell):
