@@ -56,12 +56,14 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   let sequence = 0;
   let flying = null; // the matrix that was asked for and has not come
   let late = 0;
-  const asked = new Set();
+  const asked = new Map(); // what is under way: id → the number of the request
+  const here = Math.random();
+  /* A front end that waits for its kernel sends the last request only, so each one names all that is under way. */
   function ask(names) {
     const fresh = names.filter((name) => !asked.has(id(name)));
     if (!fresh.length) return;
-    fresh.forEach((name) => asked.add(id(name)));
-    set("wanted", { seq: (sequence += 1), names: fresh });
+    fresh.forEach((name) => asked.set(id(name), (sequence += 1)));
+    set("wanted", { seq: sequence, page: here, names: [...asked.keys()].map((key) => JSON.parse(key)), numbers: [...asked.values()] });
   }
   /* The matrix, or null while it is under way. One focus is under way at a time: the newest is asked for next. */
   function find(name, urgent = false) {

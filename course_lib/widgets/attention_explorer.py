@@ -35,7 +35,9 @@ What the page asks for and gets, each as a pair of traits with a sequence number
     wanted → answer, answer_bytes     {"seq", "names"}: matrices, or ["measures", version, shown, view, layer], or
                                       ["atlas", version, shown]. Each answer is {"seq", "name", "rows", "columns"} with
                                       float16 (a matrix), float32 (five measures × heads) or uint8 (an atlas) in
-                                      `answer_bytes`, or {"seq", "name", "error"}.
+                                      `answer_bytes`, or {"seq", "name", "error"}. A front end sends only the last of
+                                      several requests, so each names all that is under way, with "numbers" in the
+                                      order of asking and the "page" that counts them; each is answered once.
     asked → status                    {"seq", "text", "other_text", "causal", "ablated"}: the model reads; the page
                                       shows a spinner until `status` has {"seq", "error"} with its number. One is
                                       under way at a time, and the newest waits: a fast typist queues up nothing.
@@ -162,6 +164,7 @@ class AttentionExplorer(CourseWidget):
             attentions = reading_of_arrays(attentions, tokens, key_tokens, scores)
         self._reader, self._other_reader, self._names = reader, other_reader, names
         self._version, self._settled = 0, False
+        self._answered: dict[float, int] = {}  # for each page that is open, the number of its last answered request
         self._untouched: Reading | None = None  # what the model says with nothing switched off
         self._take(attentions, other)
         first = next(iter(self._views["a"].values()))
@@ -495,9 +498,15 @@ class AttentionExplorer(CourseWidget):
     # ------------------------------------------------------------------ what the page asks
     @traitlets.observe("wanted")
     def _answer_all(self, change: dict[str, Any]) -> None:
-        """Send each thing that the page wants to draw."""
-        for name in change["new"].get("names", []):
-            answer = {"seq": change["new"]["seq"], "name": name}
+        """Send each thing that the page wants to draw, once."""
+        wanted = change["new"]
+        names, page = wanted.get("names", []), wanted.get("page")
+        numbers = wanted.get("numbers", [wanted.get("seq")] * len(names))
+        answered = self._answered.get(page, 0) if page is not None else 0
+        for name, number in zip(names, numbers, strict=True):
+            if page is not None and number <= answered:
+                continue
+            answer = {"seq": number, "name": name}
             data = b""
             try:
                 data, sizes = self._find(name)
@@ -507,6 +516,8 @@ class AttentionExplorer(CourseWidget):
             with self.hold_sync():
                 self.answer_bytes = data
                 self.answer = answer
+        if page is not None:
+            self._answered[page] = max([answered, *numbers])
 
     def _find(self, name: list[Any]) -> tuple[bytes, dict[str, int]]:
         """The bytes that a name stands for."""

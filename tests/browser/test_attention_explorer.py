@@ -430,12 +430,22 @@ def test_only_the_newest_head_is_asked_for_next(open_page):
         click_head(page, layer, head)
 
     def wanted():
-        return [value["names"][0][3:5] for name, value in page.evaluate("sent")[rested:] if name == "wanted"]
+        return [value["names"][-1][3:5] for name, value in page.evaluate("sent")[rested:] if name == "wanted"]
 
     rested = kernel.done
     assert wanted() == [[1, 1]]  # the first is under way, the others wait
     kernel.work()
     assert wanted() == [[1, 1], [3, 3]]
+
+
+def test_a_request_that_the_front_end_swallowed_is_made_again_with_the_next(open_page):
+    page = in_a_front_end(open_page, long_explorer(64, layers=4, heads=4))
+    click_head(page, 1, 1)
+    page.wait_for_timeout(250)
+    click_head(page, 2, 2)
+    wanted = [value for name, value in page.evaluate("sent") if name == "wanted"][-1]
+    assert [1, "a", "self", 1, 1, "", "weights"] in wanted["names"]
+    assert sorted(wanted["numbers"]) == wanted["numbers"] and len(wanted["names"]) == len(wanted["numbers"])
 
 
 def test_python_moves_the_page(open_page):

@@ -281,6 +281,18 @@ def test_the_page_gets_what_it_asks_for_under_its_name():
     np.testing.assert_allclose(measures["previous"], weights[1].diagonal(-1, 1, 2).mean(-1), rtol=1e-5)
 
 
+def test_what_is_asked_for_again_is_answered_once():
+    widget = explorer()
+    answers = []
+    widget.observe(lambda change: answers.append(change["new"]["name"][3:5]), "answer")
+    one, two = ([1, "a", "self", layer, 0, "", "weights"] for layer in (0, 1))
+    widget.wanted = {"seq": 1, "page": 0.5, "names": [one], "numbers": [1]}
+    widget.wanted = {"seq": 2, "page": 0.5, "names": [one, two], "numbers": [1, 2]}
+    assert answers == [[0, 0], [1, 0]]
+    widget.wanted = {"seq": 1, "page": 0.7, "names": [one], "numbers": [1]}  # the page was loaded again
+    assert answers == [[0, 0], [1, 0], [0, 0]]
+
+
 def test_what_cannot_be_answered_is_a_sentence():
     widget = explorer()
     answers = ask(widget, [1, "a", "self", 9, 0, "", "weights"], [0, "a", "self", 0, 0, "", "weights"])
