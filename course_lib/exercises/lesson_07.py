@@ -1,9 +1,9 @@
 """Lesson 07, tokens: the exercises, and the small functions that the lesson goes on with."""
 
-import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 
 from course_lib.exercises import Draw, Exercise, Misconception
 
@@ -11,16 +11,16 @@ Word = tuple[str, ...]
 Pair = tuple[str, str]
 
 
-def count_pairs(words: dict[Word, int]) -> dict[Pair, int]:
+def count_pairs(words):
     """How often each two tokens stand side by side; `words` says how often each word occurs."""
     counts = {}
     for word, often in words.items():
-        for pair in zip(word, word[1:]):  # noqa: B905, RUF007 (as a learner would write it)
+        for pair in pairwise(word):
             counts[pair] = counts.get(pair, 0) + often
     return counts
 
 
-def join_pair(word: Word, pair: Pair) -> Word:
+def join_pair(word, pair):
     """The word with each occurrence of the pair joined to one token, from the left."""
     joined, place = [], 0
     while place < len(word):
@@ -46,7 +46,7 @@ def learn_merges(words: dict[Word, int], n_merges: int) -> list[Pair]:
 def encode_word(word: str, ranks: dict[Pair, int]) -> list[str]:
     """The tokens of a new word: of the pairs it has, join the one that was learned first, until there is none."""
     tokens = tuple(word)
-    while known := [pair for pair in zip(tokens, tokens[1:]) if pair in ranks]:  # noqa: B905, RUF007
+    while known := [pair for pair in pairwise(tokens) if pair in ranks]:
         tokens = join_pair(tokens, min(known, key=ranks.get))
     return list(tokens)
 
@@ -73,7 +73,7 @@ def _count(
 
 
 def _across_words(words: dict[Word, int]) -> dict[Pair, int]:
-    return dict(Counter(itertools.pairwise([token for word, often in words.items() for token in word * often])))
+    return dict(Counter(pairwise([token for word, often in words.items() for token in word * often])))
 
 
 COUNT_PAIRS = Exercise(
@@ -82,21 +82,21 @@ COUNT_PAIRS = Exercise(
     inputs=lambda draw: (_some_words(draw),),
     solution=count_pairs,
     also_right=[
-        lambda words: _count(words, itertools.pairwise),
-        lambda words: Counter(pair for word, often in words.items() for pair in list(itertools.pairwise(word)) * often),
+        lambda words: _count(words, pairwise),
+        lambda words: Counter(pair for word, often in words.items() for pair in list(pairwise(word)) * often),
     ],
     misconceptions=[
         Misconception(
-            lambda words: _count(words, itertools.pairwise, weighted=False),
+            lambda words: _count(words, pairwise, weighted=False),
             "You counted each word once. A word that occurs 7 times brings its pairs 7 times: add `often`, not 1.",
         ),
         Misconception(
-            lambda words: _count(words, lambda word: set(itertools.pairwise(word))),
+            lambda words: _count(words, lambda word: set(pairwise(word))),
             "You counted a pair once a word, however often it stands in it. “banana” holds a·n twice, and both will be "
             "joined.",
         ),
         Misconception(
-            lambda words: _count(words, lambda word: [tuple(sorted(pair)) for pair in itertools.pairwise(word)]),
+            lambda words: _count(words, lambda word: [tuple(sorted(pair)) for pair in pairwise(word)]),
             "You took a·b and b·a for one pair. Joined they are “ab” and “ba”: two different tokens.",
         ),
         Misconception(
@@ -105,11 +105,11 @@ COUNT_PAIRS = Exercise(
             "side in the text; count inside each word only.",
         ),
         Misconception(
-            lambda words: _count(words, lambda word: list(itertools.pairwise(word))[::2]),
+            lambda words: _count(words, lambda word: list(pairwise(word))[::2]),
             "You stepped by two, so every second pair is missing. In b·a·n the a belongs to two pairs: b·a and a·n.",
         ),
         Misconception(
-            lambda words: _count(words, lambda word: list(itertools.pairwise(word))[:-1]),
+            lambda words: _count(words, lambda word: list(pairwise(word))[:-1]),
             "The last pair of each word is missing: a word of n tokens has n − 1 pairs.",
         ),
     ],
@@ -350,7 +350,7 @@ def _longest_first(word: str, ranks: dict[Pair, int]) -> list[str]:
 
 def _encode(word: str, ranks: dict[Pair, int], choose: Callable, rounds: int | None = None) -> list[str]:
     tokens = tuple(word)
-    while rounds != 0 and (known := [pair for pair in itertools.pairwise(tokens) if pair in ranks]):
+    while rounds != 0 and (known := [pair for pair in pairwise(tokens) if pair in ranks]):
         tokens = join_pair(tokens, choose(known))
         rounds = None if rounds is None else rounds - 1
     return list(tokens)
@@ -378,7 +378,7 @@ ENCODE_WORD = Exercise(
     solution_code="""\
 def encode_word(word, ranks):
     tokens = tuple(word)
-    while known := [pair for pair in zip(tokens, tokens[1:]) if pair in ranks]:
+    while known := [pair for pair in pairwise(tokens) if pair in ranks]:
         tokens = join_pair(tokens, min(known, key=ranks.get))
     return list(tokens)
 """,
@@ -688,7 +688,7 @@ BEST_CUT = Exercise(
         "log-probability.",
     ),
     why="A word of n letters has up to 2^(n−1) cuts, but only n(n+1)/2 pieces: each beginning is solved once. The "
-    "method is Viterbi's, and T5 and Llama 2 cut their texts with tokenizers of this library's kind (SentencePiece).",
+    "method is Viterbi's, and T5 cuts its texts this way.",
     starter="""\
 def best_cut(word, log_chance):     # "abcab", {"a": -3.0, "ab": -3.9, …}: ln P of each token
     ...                             # → ["abc", "ab"], the cut whose log-probabilities add up to most
