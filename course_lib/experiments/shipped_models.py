@@ -217,6 +217,8 @@ def train(name: str, working_folder: Path, *, say: Callable[[str], None] = print
         model, data.train, data.validation, recipe.training, callbacks=[watch], folder=working_folder / name
     )
     history = trainer.fit(progress=False, resume=True)
+    if len(history) < recipe.training.steps:
+        raise SystemExit("Training was stopped before its end: the same command goes on with it.")
     save_model(folder, model, data.tokenizer, dtype=torch.float16)
     write_record(folder, recipe, history)
     enter_in_manifest(name)

@@ -1,0 +1,236 @@
+"""How long until a small model of characters reaches a loss: nanoGPT's recipe for a CPU against the course's best.
+
+    python -m benchmarks.time_to_loss                      on python_docs, which every Python carries
+    python -m benchmarks.time_to_loss --text shakespeare.txt
+
+Writes `time_to_loss.md` beside this file (with `--text`, `time_to_loss_<name>.md`). The plain recipe is what nanoGPT's
+README gives for a CPU: 4 layers of 128 with 4 heads, 64 characters × 12, 2,000 steps of AdamW in float32. Its last
+validation loss is the goal. The fast recipe is the course's: it differs in the switches of `FAST_KIND`, in Muon, in
+twice the batch, and in the precision. Its rate falls to zero at the end, so how many steps it needs has to be tried:
+the numbers of `LADDER`, until the loss is reached with three seeds. The Trainer runs both, on the same windows.
+"""
+
+import argparse
+import time
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks._machine import processor
+from course_lib.files import write_atomically
+from course_lib.models.gpt import GPT, GPTConfig
+from course_lib.text import load_corpus
+from course_lib.text.tokenizers import CharTokenizer
+from course_lib.training import Record, TrainConfig, Trainer, Windows, pick_device
+from course_lib.training.device import THROUGHOUT
+
+PUBLISHED = 1.886
+"""What nanoGPT's README gives as the plain recipe's last validation loss on tiny Shakespeare."""
+CONTEXT, SIZE = 64, {"d_model": 128, "n_heads": 4, "n_layers": 4, "bias": False}
+FAST_KIND = {
+    "positions": "rotary",
+    "norm": "rmsnorm",
+    "activation": "relu2",
+    "qk_norm": True,
+    "zero_writers": True,
+    "token_shift": True,
+    "tie_embeddings": False,
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model and how it is trained."""
+
+    name: str
+    model: dict[str, Any]
+    training: TrainConfig
+
+
+PLAIN = Recipe(
+    "nanoGPT's, for a CPU",
+    SIZE,
+    TrainConfig(
+        steps=2_000,
+        batch_size=12,
+        learning_rate=1e-3,
+        final_rate=0.1,
+        warmup_steps=100,
+        optimizer="adamw",
+        precision="float32",
+        device="cpu",
+        evaluate_every=2_000,
+    ),
+)
+FAST = Recipe(
+    "the course's",
+    {**SIZE, **FAST_KIND},
+    TrainConfig(
+        steps=LADDER[-1],
+        batch_size=24,
+        learning_rate=0.01,
+        warmup_steps=20,
+        optimizer="muon",
+        precision=THROUGHOUT if pick_device("cpu").dtype == torch.bfloat16 else "float32",
+        device="cpu",
+        evaluate_every=100_000,
+    ),
+)
+LADDER = (50, 70, 100, 150, 250)
+"""Numbers of steps to try, from the fewest on."""
+SEEDS = (0, 1, 2)
+WITHIN = (80, 180)
+"""Seconds within which the lowest loss is asked for."""
+AIM, STRETCH = 12, 18
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run reached, and the time of its steps: looks at the validation loss do not count."""
+
+    loss: float
+    clock: float
+    cpu: float
+    steps: int
+
+
+class Watch:
+    """Adds up the time of a training run without that of its evaluations."""
+
+    def __init__(self, trainer: Trainer):
+        self.clock = self.cpu = 0.0
+        self._evaluate = trainer.evaluate
+        trainer.evaluate = self.evaluate
+
+    def evaluate(self) -> float:
+        """The trainer's evaluation, in large batches, off the clock."""
+        clock, cpu = time.perf_counter(), time.process_time()
+        loss = self._evaluate(batch_size=256)
+        self.clock -= time.perf_counter() - clock
+        self.cpu -= time.process_time() - cpu
+        return loss
+
+
+def run(recipe: Recipe, text: "Text", seed: int = 0) -> Run:
+    """Train once."""
+    torch.manual_seed(seed)
+    model = GPT(GPTConfig(text.vocab_size, CONTEXT, **recipe.model))
+    trainer = Trainer(model, text.train, text.validation, replace(recipe.training, seed=seed))
+    watch = Watch(trainer)
+    clock, cpu = time.perf_counter(), time.process_time()
+    history: list[Record] = trainer.fit(progress=False)
+    watch.clock += time.perf_counter() - clock
+    watch.cpu += time.process_time() - cpu
+    return Run(history[-1].validation_loss, watch.clock, watch.cpu, len(history))
+
+
+@dataclass(frozen=True)
+class Text:
+    """Windows of characters to learn from and to be tested on."""
+
+    name: str
+    vocab_size: int
+    train: Windows
+    validation: Windows
+
+
+def read(path: Path | None) -> Text:
+    """The text of a file, its last tenth for validation as in nanoGPT; or python_docs, with its own split."""
+    if path is None:
+        corpus = load_corpus("python_docs")
+        parts = [corpus.train, corpus.validation]
+    else:
+        text = path.read_text(encoding="utf-8")
+        parts = [[text[: len(text) * 9 // 10]], [text[len(text) * 9 // 10 :]]]
+    tokenizer = CharTokenizer.train([document for part in parts for document in part])
+    windows = [
+        Windows([tokenizer.encode(document) for document in part], CONTEXT, end_id=tokenizer.end_id) for part in parts
+    ]
+    return Text(path.stem if path else "python_docs", tokenizer.vocab_size, *windows)
+
+
+def with_steps(recipe: Recipe, steps: int) -> Recipe:
+    """The same recipe, planned for another number of steps."""
+    return replace(recipe, training=replace(recipe.training, steps=steps))
+
+
+def until(goal: float, text: Text) -> list[Run]:
+    """The fast recipe with three seeds and as many steps of the ladder as all of them need to reach the goal."""
+    for steps in LADDER:
+        runs = []
+        for seed in SEEDS:
+            runs.append(run(with_steps(FAST, steps), text, seed))
+            if runs[-1].loss > goal and steps != LADDER[-1]:
+                break
+        else:
+            return runs
+    raise AssertionError("the last rung answers, whether it reaches the goal or not")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--text", type=Path, help="a UTF-8 text file, such as tiny Shakespeare")
+    parser.add_argument("--no-budgets", action="store_true", help="leave out the runs of a given time")
+    options = parser.parse_args(arguments)
+    text = read(options.text)
+    plain = run(PLAIN, text)
+    fast = until(plain.loss, text)
+    a_step = sum(one.clock for one in fast) / sum(one.steps for one in fast)
+    budgets = (
+        {}
+        if options.no_budgets
+        else {seconds: run(with_steps(FAST, max(1, int(seconds / a_step))), text) for seconds in WITHIN}
+    )
+    name = "" if options.text is None else f"_{text.name}"
+    report = Path(__file__).with_name(f"time_to_loss{name}.md")
+    write_atomically(report, "\n".join([*heading(text), *table(plain, fast), *lowest(budgets), ""]).encode())
+    print(report.read_text(encoding="utf-8"))
+
+
+def heading(text: Text) -> list[str]:
+    return [
+        f"# Time to a loss: {text.name}",
+        "",
+        f"`python -m benchmarks.time_to_loss` on {processor()}, {torch.get_num_threads()} threads, torch "
+        f"{version('torch')}. Characters ({text.vocab_size} kinds), {text.train.n_targets:,} to learn from, "
+        f"{text.validation.n_targets:,} for validation. The clock is what a user waits for, and counts whatever else "
+        "the machine does; the CPU's time, added over the threads, does not. Nothing is compiled.",
+        "",
+    ]
+
+
+def table(plain: Run, fast: list[Run]) -> list[str]:
+    lines = [
+        "| recipe | steps | validation loss | seconds | CPU seconds | plain / this, clock | plain / this, CPU |",
+        "|---|---|---|---|---|---|---|",
+        f"| {PLAIN.name} | {plain.steps:,} | {plain.loss:.4f} | {plain.clock:.1f} | {plain.cpu:.1f} | 1 | 1 |",
+    ]
+    for seed, one in zip(SEEDS, fast, strict=True):
+        ratios = f"{plain.clock / one.clock:.1f} | {plain.cpu / one.cpu:.1f}"
+        lines.append(
+            f"| {FAST.name}, seed {seed} | {one.steps} | {one.loss:.4f} | {one.clock:.1f} | {one.cpu:.1f} | {ratios} |"
+        )
+    slowest = min(plain.clock / one.clock for one in fast)
+    there = all(one.loss <= plain.loss for one in fast)
+    verdict = f"a {slowest:.0f}th of the time" if there else "but not with every seed does it get there"
+    reached = "missed" if not there or slowest < AIM else "reached" if slowest < STRETCH else "reached, and the stretch"
+    return [
+        *lines,
+        "",
+        f"Aim: a {AIM}th of the time, a {STRETCH}th as a stretch. {reached.capitalize()}: {verdict}.",
+        "",
+    ]
+
+
+def lowest(budgets: dict[int, Run]) -> list[str]:
+    return [
+        f"* Within {seconds} s: validation loss {one.loss:.4f} after {one.steps} steps ({one.clock:.0f} s)."
+        for seconds, one in budgets.items()
+    ]
+
+
+if __name__ == "__main__":
+    main()

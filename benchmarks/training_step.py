@@ -1,0 +1,156 @@
+"""One training step against transformers' GPT-2, interleaved: in float32, and with the course's own choice of settings.
+
+    python -m benchmarks.training_step [--rounds 15] [--sizes 1 2 3]
+
+Writes `training_step.md` beside this file. A step is forward, backward and AdamW on one batch. The course's own choice
+on a CPU that computes in bfloat16: bfloat16 throughout from float32 weights, and `torch.compile`. Where there is a
+CUDA GPU, a model of GPT-2's size follows: step time, utilisation, float16, compilation, and the largest batch.
+"""
+
+import argparse
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from benchmarks._machine import processor
+from benchmarks._steps import Size, Timing, course_step, interleaved, transformers_step
+from course_lib.files import write_atomically
+from course_lib.models.gpt import GPT
+from course_lib.training import Documents, TrainConfig, Trainer, pick_device
+from course_lib.training.device import THROUGHOUT
+from course_lib.training.memory import is_out_of_memory, release_memory
+from course_lib.training.preflight import matmul_speed
+
+REPORT = Path(__file__).with_suffix(".md")
+SIZES = (Size(4, 4, 128, 64, 12), Size(6, 6, 384, 256, 8), Size(4, 8, 256, 128, 32))
+PEER, PLAIN, OWN = "transformers, float32", "course, float32", "course, its own choice"
+AIMS = {PLAIN: (1.25, 1.25, 1.25), OWN: (3.0, 3.5, 3.5)}
+GPT2_SMALL = Size(12, 12, 768, 1024, 8, vocab_size=50_257)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--sizes", type=int, nargs="+", choices=(1, 2, 3), default=[1, 2, 3])
+    options = parser.parse_args(arguments)
+    lines = heading(options.rounds)
+    for number in options.sizes:
+        lines += table(number, measure(SIZES[number - 1], options.rounds))
+    lines += cuda_section(options.rounds) if torch.cuda.is_available() else [WITHOUT_A_GPU, ""]
+    write_atomically(REPORT, "\n".join(lines).encode())
+    print(REPORT.read_text(encoding="utf-8"))
+
+
+def measure(size: Size, rounds: int) -> dict[str, Timing]:
+    """The three contenders at one size."""
+    fast = THROUGHOUT if pick_device("cpu").dtype == torch.bfloat16 else "float32"
+    steps = {
+        PEER: transformers_step(size),
+        PLAIN: course_step(size, "float32"),
+        OWN: course_step(size, fast, compiled=True),
+    }
+    return interleaved(steps, rounds)
+
+
+def heading(rounds: int) -> list[str]:
+    chosen = pick_device("cpu")
+    return [
+        "# A training step",
+        "",
+        f"`python -m benchmarks.training_step` on {processor()}, {torch.get_num_threads()} threads; torch "
+        f"{version('torch')}, transformers {version('transformers')}. {rounds} rounds, interleaved; medians. The "
+        "clock is what a user waits for; the time of the CPU, added over the threads, hardly depends on what else the "
+        f"machine does, and stands beside it. Precision that the course chooses on this CPU: {chosen}.",
+        "",
+    ]
+
+
+def table(number: int, timings: dict[str, Timing]) -> list[str]:
+    size, peer = SIZES[number - 1], timings[PEER]
+    lines = [
+        f"## {size.name}",
+        "",
+        "| contender | ms a step | CPU ms a step | times the peer's throughput | in CPU time | aim | first step |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, timing in timings.items():
+        ratio, aim = peer.clock / timing.clock, AIMS[name][number - 1] if name in AIMS else None
+        verdict = "" if aim is None else f"{aim} {'reached' if ratio >= aim else 'missed'}"
+        times = f"{timing.clock:.1f} | {timing.cpu:.1f} | {ratio:.2f} | {peer.cpu / timing.cpu:.2f}"
+        lines.append(f"| {name} | {times} | {verdict} | {timing.first:.1f} s |")
+    return [*lines, ""]
+
+
+WITHOUT_A_GPU = (
+    "There was no CUDA GPU on this machine. With one, the same command adds a model of GPT-2's size: step time against "
+    "transformers, utilisation, float16 with loss scaling, compilation, and the largest batch against the prediction."
+)
+
+
+def cuda_section(rounds: int) -> list[str]:
+    """A GPT of 124 M parameters on the GPU."""
+    size = GPT2_SMALL
+    contenders = {
+        "transformers": lambda precision: transformers_step(size, precision, device="cuda"),
+        "course": lambda precision: course_step(size, precision, device="cuda"),
+        "course, compiled": lambda precision: course_step(size, precision, compiled=True, device="cuda"),
+    }
+    lines = [
+        f"## {size.name}, vocabulary {size.vocab_size:,}, on {torch.cuda.get_device_name()}",
+        "",
+        "| precision | contender | ms a step | tokens/s | utilisation | first step |",
+        "|---|---|---|---|---|---|",
+    ]
+    for precision in ("bfloat16", "float16"):
+        timings = interleaved({name: make(precision) for name, make in contenders.items()}, rounds)
+        speed = matmul_speed(pick_device("cuda", precision))
+        for name, timing in timings.items():
+            per_second = size.batch * size.context / (timing.clock / 1e3)
+            share = per_second * flops_per_token(size) / speed
+            figures = f"{timing.clock:.1f} | {per_second:,.0f} | {share:.0%} | {timing.first:.1f} s"
+            lines.append(f"| {precision} | {name} | {figures} |")
+        release_memory()
+    predicted, found = largest_batch(size)
+    return [*lines, "", f"Largest batch that fits: {found} rows; predicted before: {predicted}.", ""]
+
+
+def flops_per_token(size: Size) -> float:
+    """Forward and backward: 6 for each weight of a matrix, 12 · d_model for each layer and each token looked at."""
+    matrices = 12 * size.n_layers * size.d_model**2 + size.vocab_size * size.d_model
+    return 6 * matrices + 6 * size.n_layers * size.d_model * size.context
+
+
+def largest_batch(size: Size) -> tuple[int, int]:
+    """How many rows the pre-flight predicts to fit on the GPU, and how many do."""
+
+    def trainer(rows: int) -> Trainer:
+        documents = Documents([[1] * (size.context - 1)] * rows, size.context, end_id=0)
+        config = TrainConfig(steps=2, batch_size=rows, warmup_steps=1, device="cuda")
+        return Trainer(GPT(size.config()), documents, documents, config)
+
+    small, large = trainer(2).preflight(), trainer(4).preflight()
+    a_row = (large.peak - small.peak) / 2
+    predicted = int(4 + (large.available - large.peak) / a_row)
+
+    def fits(rows: int) -> bool:
+        try:
+            course_step(replace(size, batch=rows), "bfloat16", device="cuda")()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            return False
+        finally:
+            release_memory()
+        return True
+
+    low, high = 4, 2 * predicted
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return predicted, low
+
+
+if __name__ == "__main__":
+    main()
