@@ -52,13 +52,18 @@ def token_texts(tokenizer: Any, ids: Sequence[int]) -> TokenTexts:
 def words_of(tokens: Sequence[str], special: Sequence[bool] | None = None) -> tuple[int, ...]:
     """For each token the number of its word, from 0, judged by the tokens' texts alone.
 
-    Where a token begins with "##", only that continues a word. Otherwise the texts are put together and cut where a
+    Where a token begins with "##", or tokens of several letters have no space between them (WordPiece leaves spaces
+    out), only "##" continues a word. Otherwise the texts are put together and cut where a
     reader would cut: at spaces (which go with the word after them) and line ends, around punctuation, and around
     each Chinese character; an emoji with its joiners and colours is one word. A token that reaches into two words
     makes one of them. A special token is always a word of its own.
     """
     special = tuple(special) if special is not None else (False,) * len(tokens)
-    if any(token.startswith(PIECE) and len(token) > len(PIECE) for token in tokens):
+    pieces = any(token.startswith(PIECE) and len(token) > len(PIECE) for token in tokens)
+    whole = any(
+        len(token) > 1 and token.isalpha() for token, is_special in zip(tokens, special, strict=True) if not is_special
+    )
+    if pieces or (whole and not any(map(str.isspace, "".join(tokens)))):
         continues = [
             index > 0
             and token.startswith(PIECE)

@@ -41,23 +41,17 @@ def reading_of_arrays(
         raise ValueError(
             f"The scores have shapes {shapes_of(raw)} and the weights {shapes_of(weights)}: they should be the same."
         )
-    words = words_in(query_tokens)
+    words = words_of(query_tokens)
     view = View(
         weights=weights,
         query_tokens=query_tokens,
         key_tokens=keys,
         scores=raw,
         query_words=words,
-        key_words=words if keys is query_tokens else words_in(keys),
+        key_words=words if keys is query_tokens else words_of(keys),
         causal=looks_causal(weights),
     )
     return Reading(views={"self" if key_tokens is None else "cross": view}, text="".join(query_tokens))
-
-
-def words_in(tokens: Sequence[str]) -> tuple[int, ...]:
-    """The number of each token's word; tokens that mark neither spaces nor pieces are words each."""
-    marked = any(token.startswith("##") or any(map(str.isspace, token)) for token in tokens)
-    return words_of(tokens) if marked else tuple(range(len(tokens)))
 
 
 def checked_layers(layers: Sequence[Any], name: str) -> tuple[NDArray[np.floating[Any]], ...]:

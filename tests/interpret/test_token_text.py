@@ -144,6 +144,11 @@ def test_a_token_that_reaches_into_two_words_joins_them():
     assert words_of([" New York", "ers", "."]) == (0, 0, 1)
 
 
+def test_words_of_a_text_without_pieces_and_spaces_stay_apart():
+    """WordPiece cuts "the sea sleeps" into whole words and keeps no space."""
+    assert words_of(["[CLS]", "the", "sea", "sleeps"], [True, False, False, False]) == (0, 1, 2, 3)
+
+
 def test_special_tokens_are_words_of_their_own():
     assert words_of(["<s>", "a", "b", "</s>", "</s>"], [True, False, False, True, True]) == (0, 1, 1, 2, 3)
     assert words_of(["[CLS]", "##ing", "##s", "[SEP]"], [True, False, False, True]) == (0, 1, 1, 2)
