@@ -1,5 +1,8 @@
 """Computing in bfloat16 throughout, from weights that stay in float32."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -60,6 +63,24 @@ def test_the_trainer_learns_in_it_and_keeps_float32_weights():
     assert history[-1].validation_loss < 0.2 < history[0].train_loss
     assert {p.dtype for p in trainer.model.parameters()} == {torch.float32}
     assert "bfloat16 throughout" in str(trainer.device)
+
+
+def test_compiles_as_one_graph():
+    """In a process of its own: the checks of shapes, which learners do not have, cannot be compiled."""
+    program = """
+import torch
+from course_lib.models.gpt import GPT, GPTConfig
+from course_lib.training.device import RoundedWeights
+
+model = RoundedWeights(GPT(GPTConfig(13, 10, d_model=16, n_heads=4, n_layers=1)), torch.bfloat16)
+tokens = torch.randint(13, (2, 6))
+compiled = torch.compile(model, backend="eager", fullgraph=True)
+compiled(tokens, tokens).loss.backward()
+torch.testing.assert_close(compiled(tokens, tokens).loss, model(tokens, tokens).loss)
+print(model.model.token_embedding.weight.grad.dtype)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.split() == ["torch.float32"], done.stderr
 
 
 def test_only_the_matrix_products_are_in_bfloat16_otherwise():
