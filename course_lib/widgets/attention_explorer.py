@@ -1,6 +1,7 @@
 """The attention explorer: every layer and head at once, one of them at full size, and each weight as a number.
 
-Three parts. `attention_weights` checks and reduces the numbers; this module holds them and answers; the page draws.
+`attention_weights` checks and reduces the numbers, `attention_shown` works out what is asked for, `attention_picture`
+draws the static picture; this module holds the choices and answers the page, which draws.
 The page opens with one message and asks for everything else, so that a long text opens as fast as a short one.
 
 Traits
@@ -63,21 +64,10 @@ import numpy as np
 import traitlets
 from numpy.typing import NDArray
 
-from course_lib.interpret.heads import layer_scores, repeats_of
 from course_lib.interpret.reading import HeadAt, Reader, Reading, View, as_head
-from course_lib.interpret.rollout import attention_rollout
 from course_lib.widgets import attention_picture as picture
-from course_lib.widgets.attention_weights import (
-    aligned,
-    difference_atlas,
-    half_precision,
-    prediction_rows,
-    problems_of,
-    reading_of_arrays,
-    square_root_atlas,
-    survey,
-    thumbnail_step,
-)
+from course_lib.widgets.attention_shown import Shown, count_tokens
+from course_lib.widgets.attention_weights import half_precision, prediction_rows, reading_of_arrays
 from course_lib.widgets.base import HERE, CourseWidget
 from course_lib.widgets.page import write_page
 
@@ -91,7 +81,6 @@ NO_MODEL = (
     "Editing the text, the causal mask and switching heads off need a model (AttentionExplorer.from_model) and a "
     "running kernel; all else works here."
 )
-MEASURES = ("entropy", "distance", "previous", "first", "induction")
 
 
 class AttentionExplorer(CourseWidget):
@@ -167,8 +156,8 @@ class AttentionExplorer(CourseWidget):
         self._answered: dict[float, int] = {}  # for each page that is open, the number of its last answered request
         self._untouched: Reading | None = None  # what the model says with nothing switched off
         self._take(attentions, other)
-        first = next(iter(self._views["a"].values()))
-        self._choice = {"view": next(iter(self._views["a"])), "shown": "difference" if other else "a"}
+        first = next(iter(self._shown.views["a"].values()))
+        self._choice = {"view": next(iter(self._shown.views["a"])), "shown": "difference" if other else "a"}
         last = len(first.query_tokens) - 1
         super().__init__(
             **self._choice,
@@ -226,17 +215,17 @@ class AttentionExplorer(CourseWidget):
     @property
     def reading(self) -> Reading:
         """What is shown: the first of the two when two are compared."""
-        return self._reading
+        return self._shown.reading
 
     @property
     def other_reading(self) -> Reading | None:
         """The second reading of a comparison."""
-        return self._other
+        return self._shown.other
 
     @property
     def tokens(self) -> list[str]:
         """The texts of the tokens whose queries are shown."""
-        return list(self._views["a"][self._now("view")].query_tokens)
+        return list(self._shown.views["a"][self._now("view")].query_tokens)
 
     def matrix(
         self,
@@ -256,35 +245,32 @@ class AttentionExplorer(CourseWidget):
         choice = {name: self._now(name) if value is None else value for name, value in given.items()}
         self._head([choice["view"], choice["layer"], choice["head"]])
         side = choice.pop("shown")
-        if side == "difference":
-            with np.errstate(invalid="ignore"):  # two masked scores have no difference
-                return self._matrix(side="b", **choice) - self._matrix(side="a", **choice)
-        return self._matrix(side=side, **choice)
+        return self._shown.matrix(side, **choice)
 
     def describe(self) -> str:
         """Layers, heads, tokens, and the start of the text."""
-        views = self._views["a"]
+        views = self._shown.views["a"]
         sizes = [
             f"{name + ': ' if len(views) > 1 else ''}{view.n_layers} layers × {view.n_heads} heads × "
             f"{count_tokens(view)} tokens"
             for name, view in views.items()
         ]
-        text = self._reading.text or "".join(self.tokens)
+        text = self._shown.reading.text or "".join(self.tokens)
         shown = shortened(text, 40)
-        if self._other is not None:
+        if self._shown.other is not None:
             return f"AttentionExplorer({'; '.join(sizes)}; {self._names[1]} − {self._names[0]}: {shown!r})"
         return f"AttentionExplorer({'; '.join(sizes)}: {shown!r})"
 
     def picture_bundle(self) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
         """The overview on the left, the head in focus on the right, as PNG with alt text."""
-        side, view = self._views[self.shown if self.shown != "difference" else "a"], self.view
+        side, view = self._shown.views[self.shown if self.shown != "difference" else "a"], self.view
         chosen = side[view]
         values = np.asarray(self.matrix(), dtype=np.float32)
         place = f"layer {self.layer}, " + (COMBINED[self.combine] if self.combine else f"head {self.head}")
         signed = self.shown == "difference"
         title = f"{place}: {self._names[1]} − {self._names[0]}" if signed else place
         levels, ticks, scale = picture_scale(values, self.kind, signed)
-        tiles = picture.Tiles(self._view_atlas(self.shown, view), self.layer, self.head)
+        tiles = picture.Tiles(self._shown.view_atlas(self.shown, view), self.layer, self.head)
         names = [
             [shortened(visible(token), 9) for token in tokens] for tokens in (chosen.query_tokens, chosen.key_tokens)
         ]
@@ -308,7 +294,7 @@ class AttentionExplorer(CourseWidget):
         Raises:
             ValueError: when the weights are too many for one page.
         """
-        blob, places = self._pack()
+        blob, places = self._shown.pack(LARGEST_PAGE)
         skipped = ("packed", "wanted", "asked", "answer", "answer_bytes")
         state = {name: value for name, value in self.get_state().items() if name in self._own_traits() - set(skipped)}
         binary = {name: bytes(state.pop(name)) for name in ("atlas", "focus")}
@@ -318,71 +304,20 @@ class AttentionExplorer(CourseWidget):
 
     # ------------------------------------------------------------------ the numbers
     def _take(self, reading: Reading, other: Reading | None) -> None:
-        """Keep what was read, checked and cut to what can be compared; nothing changes when it cannot be shown."""
-        first, second, cut = (reading, None, []) if other is None else aligned(reading, other)
-        views = {"a": dict(first.views), **({"b": dict(second.views)} if second else {})}
-        step = thumbnail_step(list(first.views.values()))
-        problems: list[str] = []
-        atlases: dict[tuple[str, str], NDArray[np.uint8]] = {}
-        for side, whole in (("a", reading), ("b", other)):
-            for name, view in whole.views.items() if whole else ():
-                found = survey(view, step)
-                where = f"{name}: " if len(whole.views) > 1 else ""
-                problems += [where + sentence for sentence in problems_of(view, found)]
-                if view is views[side][name]:  # not cut
-                    atlases[side, name] = square_root_atlas(found.blocks)
-        reach = dict.fromkeys(views["a"], 1.0)
-        for name, view in views.get("b", {}).items():
-            atlases["difference", name], reach[name] = difference_atlas(views["a"][name], view, step)
-        notes = [*reading.notes, *(other.notes if other else ()), *cut]
-        self._reading, self._other, self._views, self._step = reading, other, views, step
-        self._notes, self._problems = list(dict.fromkeys(notes)), list(dict.fromkeys(problems))
+        """Show this from now on; nothing changes when it cannot be shown."""
+        self._shown = Shown(reading, other)
         self._version += 1
-        # What takes a while to work out is kept until the next reading.
-        self._atlases, self._reach = atlases, reach
-        self._rolled: dict[tuple[str, str], list[NDArray[Any]]] = {}
 
     def _now(self, name: str) -> Any:
         """A choice, also before the traits exist."""
         return getattr(self, name) if self._settled else self._choice.get(name, getattr(type(self), name).default_value)
-
-    def _matrix(self, *, side: str, view: str, layer: int, head: int, combine: str, kind: str) -> NDArray[Any]:
-        """One matrix of one side."""
-        chosen = self._views[side][view]
-        if combine == "rollout":
-            return self._rollout(side, view)[layer]
-        numbers = self._numbers(chosen, layer, kind)
-        if combine == "mean":
-            return numbers.mean(axis=0)
-        if combine == "max":
-            return numbers.max(axis=0)
-        return numbers[head]
-
-    def _numbers(self, view: View, layer: int, kind: str) -> NDArray[Any]:
-        """(heads, query, key) of one layer."""
-        if kind == "scores":
-            if view.scores is None:
-                raise ValueError("This explorer has no raw scores: they come with from_model, or as scores=….")
-            return view.scores[layer]
-        if kind == "values":
-            if view.value_norms is None:
-                raise ValueError("This explorer has no value norms: they come with from_model.")
-            return view.weights[layer] * view.value_norms[layer][:, None, :]
-        return view.weights[layer]
-
-    def _rollout(self, side: str, view: str) -> list[NDArray[Any]]:
-        """Attention rollout up to each layer, computed once."""
-        if (side, view) not in self._rolled:
-            chosen = self._views[side][view]
-            self._rolled[side, view] = attention_rollout(chosen.weights)
-        return self._rolled[side, view]
 
     def _message(self) -> dict[str, Any]:
         """What the page opens with."""
         shown, view, layer, head = (self._now(name) for name in ("shown", "view", "layer", "head"))
         combine, kind = self._now("combine"), self._now("kind")
         return {
-            "atlas": self._atlas(shown),
+            "atlas": self._shown.atlas(shown),
             "contents": self._contents(),
             "focus": half_precision(self.matrix()),
             "focus_of": [self._version, shown, view, layer, head, combine, kind],
@@ -392,105 +327,30 @@ class AttentionExplorer(CourseWidget):
         """Everything small that the page must know of the reading."""
         return {
             "version": self._version,
-            "views": [self._described(name, view) for name, view in self._views["a"].items()],
-            "notes": self._notes,
-            "problems": self._problems,
+            "views": self._shown.described(),
+            "notes": self._shown.notes,
+            "problems": self._shown.problems,
             "predictions": self._predictions(),
-            "names": list(self._names) if self._other is not None else [],
+            "names": list(self._names) if self._shown.other is not None else [],
             "live": self._reader is not None,
             "needs": NO_MODEL,
             "two_models": self._other_reader is not None,
             "title": getattr(self._reader, "title", ""),
             "causal": bool(getattr(self._reader, "causal", False)),
-            "step": self._step,
-        }
-
-    def _described(self, name: str, view: View) -> dict[str, Any]:
-        """One view's size, tokens and flags."""
-        _, queries, keys = view.weights[0].shape
-        square = view.query_tokens == view.key_tokens
-        norms = None if view.value_norms is None else float(view.value_norms.max())
-        return {
-            "name": name,
-            "layers": view.n_layers,
-            "heads": view.n_heads,
-            "kv_heads": view.kv_heads,
-            "queries": list(view.query_tokens),
-            "keys": None if square else list(view.key_tokens),
-            "query_special": list(np.flatnonzero(view.query_special).tolist()),
-            "key_special": list(np.flatnonzero(view.key_special).tolist()),
-            "query_words": None if len(set(view.query_words)) == queries else list(map(int, view.query_words)),
-            "key_words": None if len(set(view.key_words)) == keys else list(map(int, view.key_words)),
-            "causal": view.causal,
-            "scores": view.scores is not None,
-            "largest_norm": norms,
-            "reach": self._reach[name],
-            "thumbnail": [-(-queries // self._step), -(-keys // self._step)],
+            "step": self._shown.step,
         }
 
     def _predictions(self) -> list[dict[str, Any]]:
         """What the model predicts, before and after what was changed (or on the one side and the other)."""
-        before, after = self._reading.predictions, None
-        if self._other is not None:
-            after = self._other.predictions
+        before, after = self._shown.reading.predictions, None
+        if self._shown.other is not None:
+            after = self._shown.other.predictions
         elif self._untouched is not None and self._untouched.predictions is not None:
             before, after = self._untouched.predictions, before
         if before is None:
             return []
-        views = self._reading.views
+        views = self._shown.reading.views
         return prediction_rows(before, after, views.get("decoder", next(iter(views.values()))).query_tokens)
-
-    def _atlas(self, shown: str) -> bytes:
-        """The thumbnails of all views, one after the other."""
-        return b"".join(self._view_atlas(shown, name).tobytes() for name in self._views["a"])
-
-    def _view_atlas(self, shown: str, view: str) -> NDArray[np.uint8]:
-        if (shown, view) not in self._atlases:
-            self._atlases[shown, view] = square_root_atlas(survey(self._views[shown][view], self._step).blocks)
-        return self._atlases[shown, view]
-
-    def _measures(self, side: str, view: str, layer: int) -> NDArray[np.float32]:
-        """(measures, heads) of one layer."""
-        return measures_of(self._views[side][view], layer)
-
-    def _pack(self) -> tuple[bytes, dict[str, Any]]:
-        """All numbers for a page without a kernel, and where each begins."""
-        size = 2 * sum(layer.size for side in self._views.values() for view in side.values() for layer in view.weights)
-        if size > LARGEST_PAGE:
-            longest = max(len(view.key_tokens) for view in self._views["a"].values())
-            raise ValueError(
-                f"These weights take {size / 1e6:.0f} MB and a page should hold at most {LARGEST_PAGE / 1e6:.0f} MB: "
-                f"show fewer layers or a shorter text than {longest} tokens."
-            )
-        with_scores = 2 * size <= LARGEST_PAGE
-        parts: list[bytes] = []
-        length = 0
-
-        def put(data: bytes) -> int:
-            nonlocal length
-            parts.append(data)
-            length += len(data)
-            return length - len(data)
-
-        places: dict[str, Any] = {}
-        for side, views in self._views.items():
-            places[side] = {}
-            for name, view in views.items():
-                here = {"weights": put(b"".join(map(half_precision, view.weights)))}
-                if view.scores is not None and with_scores:
-                    here["scores"] = put(b"".join(map(half_precision, view.scores)))
-                if view.query_tokens == view.key_tokens:
-                    here["rollout"] = put(b"".join(map(half_precision, self._rollout(side, name))))
-                if view.value_norms is not None:
-                    here["norms"] = put(view.value_norms.astype("<f4").tobytes())
-                measured = [self._measures(side, name, layer) for layer in range(view.n_layers)]
-                here["measures"] = put(np.stack(measured).astype("<f4").tobytes())
-                places[side][name] = here
-        places["atlases"] = {shown: put(self._atlas(shown)) for shown in self._sides()}
-        return b"".join(parts), places
-
-    def _sides(self) -> tuple[str, ...]:
-        return ("a", "b", "difference") if self._other is not None else ("a",)
 
     def _own_traits(self) -> set[str]:
         return set(AttentionExplorer.class_own_traits()) | {"accessible_name"}
@@ -523,10 +383,10 @@ class AttentionExplorer(CourseWidget):
         """The bytes that a name stands for."""
         if name[0] == "atlas":
             self._check_version(name[1])
-            return self._atlas(name[2]), {}
+            return self._shown.atlas(name[2]), {}
         if name[0] == "measures":
             self._check_version(name[1])
-            measured = self._measures(*name[2:])
+            measured = self._shown.measures(*name[2:])
             return measured.astype("<f4").tobytes(), {"rows": measured.shape[0], "columns": measured.shape[1]}
         version, shown, view, layer, head, combine, kind = name
         self._check_version(version)
@@ -575,12 +435,12 @@ class AttentionExplorer(CourseWidget):
 
     def _fit_choices(self) -> None:
         """Move the choices to where there still is something to see."""
-        if self.shown not in self._sides():
+        if self.shown not in self._shown.sides:
             self.shown = "a"
-        elif self._other is not None and self.shown == "a":
+        elif self._shown.other is not None and self.shown == "a":
             self.shown = "difference"
-        if self.view not in self._views["a"]:
-            self.view = next(iter(self._views["a"]))
+        if self.view not in self._shown.views["a"]:
+            self.view = next(iter(self._shown.views["a"]))
         for name, size in self._limits().items():
             setattr(self, name, min(getattr(self, name), size - 1))
 
@@ -607,7 +467,7 @@ class AttentionExplorer(CourseWidget):
 
     # ------------------------------------------------------------------ choices are checked
     def _limits(self) -> dict[str, int]:
-        view = self._views["a"][self.view]
+        view = self._shown.views["a"][self.view]
         _, queries, keys = view.weights[0].shape
         return {"layer": view.n_layers, "head": view.n_heads, "query": queries, "key": keys}
 
@@ -620,7 +480,7 @@ class AttentionExplorer(CourseWidget):
 
     @traitlets.validate("view")
     def _known_view(self, proposal: dict[str, Any]) -> str:
-        views = self._views["a"]
+        views = self._shown.views["a"]
         if proposal["value"] not in views:
             raise ValueError(
                 f"There is no view {proposal['value']!r}; this explorer has {', '.join(map(repr, views))}."
@@ -635,7 +495,7 @@ class AttentionExplorer(CourseWidget):
 
     @traitlets.validate("shown")
     def _known_side(self, proposal: dict[str, Any]) -> str:
-        if proposal["value"] not in self._sides():
+        if proposal["value"] not in self._shown.sides:
             raise ValueError(f"There is nothing to compare with, so {proposal['value']!r} cannot be shown.")
         return proposal["value"]
 
@@ -645,7 +505,7 @@ class AttentionExplorer(CourseWidget):
         for pin in proposal["value"]:
             *head, query, key = pin
             at = self._head(head)
-            _, queries, keys = self._views["a"][at.view].weights[0].shape
+            _, queries, keys = self._shown.views["a"][at.view].weights[0].shape
             if not (0 <= query < queries and 0 <= key < keys):
                 raise ValueError(f"There is no cell ({query}, {key}): there are {queries} queries and {keys} keys.")
             pins.append([*self._wire(at), int(query), int(key)])
@@ -655,11 +515,13 @@ class AttentionExplorer(CourseWidget):
         """The head that [layer, head] or [view, layer, head] names; ValueError when there is none."""
         if len(head) not in (2, 3):
             raise ValueError(f"A head is [layer, head] or [view, layer, head], not {list(head)}.")
-        return as_head(tuple(head), {name: (view.n_layers, view.n_heads) for name, view in self._views["a"].items()})
+        return as_head(
+            tuple(head), {name: (view.n_layers, view.n_heads) for name, view in self._shown.views["a"].items()}
+        )
 
     def _wire(self, head: HeadAt) -> list[Any]:
         """A head as the page writes it: the first view's name is left out."""
-        return [head.layer, head.head] if head.view == next(iter(self._views["a"])) else list(head)
+        return [head.layer, head.head] if head.view == next(iter(self._shown.views["a"])) else list(head)
 
 
 COMBINED = {"mean": "mean over heads", "max": "maximum over heads", "rollout": "rollout up to here"}
@@ -688,12 +550,6 @@ def side_of(side: Reading | AttentionExplorer | tuple[Any, Any, str]) -> tuple[R
     return made.reading, made._reader
 
 
-def measures_of(view: View, layer: int) -> NDArray[np.float32]:
-    """The five measures of each head of a layer: (measures, heads)."""
-    scores = layer_scores(view.weights[layer], repeats_of(view))
-    return np.stack([getattr(scores, name) for name in MEASURES]).astype(np.float32)
-
-
 def strongest(row: NDArray[Any]) -> int:
     """Where the row is largest; 0 when it holds no number."""
     return int(np.where(np.isfinite(row), row, -np.inf).argmax())
@@ -714,12 +570,6 @@ def picture_scale(
     levels = (values - low) / (high - low if high > low else 1.0)
     name = "score" if kind == "scores" else "weight · ‖v‖"
     return np.where(np.isfinite(values), levels, np.nan), [(0, f"{low:.2g}"), (1, f"{high:.2g}")], name
-
-
-def count_tokens(view: View) -> str:
-    """How many tokens, or how many queries and keys."""
-    _, queries, keys = view.weights[0].shape
-    return str(queries) if queries == keys else f"{queries} × {keys}"
 
 
 def shortened(text: str, most: int) -> str:

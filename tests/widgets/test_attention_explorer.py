@@ -11,7 +11,7 @@ from PIL import Image
 from course_lib.interpret.reading import Predictions, Reading, View
 from course_lib.models.gpt import GPT, GPTConfig
 from course_lib.widgets import AttentionExplorer
-from course_lib.widgets.attention_explorer import MEASURES
+from course_lib.widgets.attention_shown import MEASURES
 from course_lib.widgets.attention_weights import (
     ATLAS_BYTES,
     difference_atlas,
