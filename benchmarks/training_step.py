@@ -1,6 +1,6 @@
 """One training step against transformers' GPT-2, interleaved: in float32, and with the course's own choice of settings.
 
-    python -m benchmarks.training_step [--rounds 15] [--sizes 1 2 3]
+    python -m benchmarks.training_step [--rounds 15] [--sizes 1 2 3] [--no-compile]
 
 Writes `training_step.md` beside this file. A step is forward, backward and AdamW on one batch. The course's own choice
 on a CPU that computes in bfloat16: bfloat16 throughout from float32 weights, and `torch.compile`. Where there is a
@@ -25,7 +25,8 @@ from course_lib.training.preflight import matmul_speed
 
 REPORT = Path(__file__).with_suffix(".md")
 SIZES = (Size(4, 4, 128, 64, 12), Size(6, 6, 384, 256, 8), Size(4, 8, 256, 128, 32))
-PEER, PLAIN, OWN = "transformers, float32", "course, float32", "course, its own choice"
+PEER, PLAIN = "transformers, float32", "course, float32"
+EAGER, OWN = "course, bfloat16 throughout", "course, its own choice: that, compiled"
 AIMS = {PLAIN: (1.25, 1.25, 1.25), OWN: (3.0, 3.5, 3.5)}
 GPT2_SMALL = Size(12, 12, 768, 1024, 8, vocab_size=50_257)
 
@@ -34,23 +35,26 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--sizes", type=int, nargs="+", choices=(1, 2, 3), default=[1, 2, 3])
+    parser.add_argument("--no-compile", action="store_true", help="leave out what torch.compile would have to prepare")
     options = parser.parse_args(arguments)
     lines = heading(options.rounds)
     for number in options.sizes:
-        lines += table(number, measure(SIZES[number - 1], options.rounds))
+        lines += table(number, measure(SIZES[number - 1], options.rounds, compiled=not options.no_compile))
     lines += cuda_section(options.rounds) if torch.cuda.is_available() else [WITHOUT_A_GPU, ""]
     write_atomically(REPORT, "\n".join(lines).encode())
     print(REPORT.read_text(encoding="utf-8"))
 
 
-def measure(size: Size, rounds: int) -> dict[str, Timing]:
-    """The three contenders at one size."""
+def measure(size: Size, rounds: int, *, compiled: bool) -> dict[str, Timing]:
+    """The contenders at one size."""
     fast = THROUGHOUT if pick_device("cpu").dtype == torch.bfloat16 else "float32"
     steps = {
         PEER: transformers_step(size),
         PLAIN: course_step(size, "float32"),
-        OWN: course_step(size, fast, compiled=True),
+        EAGER: course_step(size, fast),
     }
+    if compiled:
+        steps[OWN] = course_step(size, fast, compiled=True)
     return interleaved(steps, rounds)
 
 
