@@ -1,7 +1,7 @@
 /* The page of the attention explorer. What it gets and asks for is written at the top of attention_explorer.py.
    Colours say roughly, numbers exactly: numbers are float16 from Python and never read off a colour. Everything that
    follows the pointer is drawn on canvases of their own, so that hovering moves no element of the page. */
-export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme, onClose }) => {
+export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme, onResize, onClose }) => {
   const { el, canvas, fit, cividisRGB, divergingRGB, theme, clamp, asFloats, asHalves } = course;
   const MEASURES = { entropy: ["entropy", 2, " nats"], distance: ["mean distance", 1, " tokens"], previous: ["previous token", 2, ""],
     first: ["first token", 2, ""], induction: ["induction", 2, ""], change: ["largest change", 2, ""] };
@@ -1282,9 +1282,8 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     paintAtlas(false);
     if (grid?.rows) rearrange();
   }
-  const observer = new ResizeObserver(layout);
-  observer.observe(root);
-  onClose(() => { observer.disconnect(); clearTimeout(idle); clearTimeout(late); clearTimeout(typing); cache.clear(); });
+  onResize(root, layout);
+  onClose(() => { clearTimeout(idle); clearTimeout(late); clearTimeout(typing); cache.clear(); });
   onTheme(() => grid && redrawFocus());
   layout();
   takeContents();

@@ -8,6 +8,7 @@
      on(name, fn)         call fn when the trait changes
      live(sentence)       say it to a screen reader
      onTheme(fn)          call fn when the page turns dark or light; canvases redraw by themselves
+     onResize(node, fn)   call fn when the element gets another size
      onClose(fn)          call fn when the view is closed
 
    course.el(tag, props, ...children)                an element; strings become text, never HTML
@@ -62,8 +63,9 @@ const course = (() => {
     if (/vscode-(light|high-contrast-light)/.test(kind)) return false;
     const colab = document.documentElement.getAttribute("theme");
     if (colab) return colab === "dark";
-    return matchMedia("(prefers-color-scheme: dark)").matches;
+    return preference.matches;
   }
+  const preference = matchMedia("(prefers-color-scheme: dark)");
   const listeners = new Set();
   const theme = {
     dark: false,
@@ -78,9 +80,33 @@ const course = (() => {
   theme.dark = pageIsDark();
   const observer = new MutationObserver(readTheme);
   const watched = { attributes: true, attributeFilter: ["class", "theme", "data-jp-theme-light", "data-vscode-theme-kind"] };
-  observer.observe(document.body, watched);
-  observer.observe(document.documentElement, watched);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", readTheme);
+  // A module stays in the page for ever, so it watches only while a view is open: a closed one leaves nothing behind.
+  function followTheme(listener) {
+    if (listeners.size === 0) {
+      readTheme();
+      observer.observe(document.body, watched);
+      observer.observe(document.documentElement, watched);
+      preference.addEventListener("change", readTheme);
+    }
+    listeners.add(listener);
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size > 0) return;
+      observer.disconnect();
+      preference.removeEventListener("change", readTheme);
+    };
+  }
+
+  // JupyterLab keeps every ResizeObserver for ever, so that nothing of a view may hang on one.
+  function followSize(element, listener) {
+    const held = { listener };
+    const sizes = new ResizeObserver(() => held.listener?.());
+    sizes.observe(element);
+    return () => {
+      sizes.disconnect();
+      held.listener = null;
+    };
+  }
 
   // ---------------------------------------------------------------- elements
   function el(tag, props = {}, ...children) {
@@ -101,8 +127,6 @@ const course = (() => {
   const button = (label, onClick) => el("button", { type: "button", class: "course-button", onClick }, label);
 
   // ---------------------------------------------------------------- canvas
-  const redraws = new WeakMap();
-
   function canvas(width, height, draw, label = "") {
     const element = el("canvas", { class: "course-canvas", role: "img", "aria-label": label || undefined });
     let size = [width, height];
@@ -119,7 +143,7 @@ const course = (() => {
       ctx.font = "12px system-ui, sans-serif";
       draw(ctx, w, h);
     }
-    redraws.set(element, redraw);
+    element.redraw = redraw;
     // The widget's data may not be there yet while its parts are being made: the first drawing waits a moment.
     queueMicrotask(redraw);
     return { element, redraw, resize: (w, h) => { size = [w, h]; redraw(); } };
@@ -149,8 +173,8 @@ const course = (() => {
   // A copy, because the bytes may start anywhere in their buffer and numbers must start at a multiple of four.
   const asFloats = (value) => new Float32Array(asBytes(value).slice().buffer);
 
-  // Every one of the 65,536 float16 numbers, worked out when the first is asked for.
-  let everyHalf = null;
+  // Browsers that do not know float16 yet get every one of its 65,536 numbers in a table, one for the whole page: each
+  // widget's module stays in the page's memory for ever.
   function half(word) {
     const sign = word & 0x8000 ? -1 : 1;
     const exponent = (word >> 10) & 31;
@@ -160,11 +184,10 @@ const course = (() => {
     return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
   }
   function asHalves(value) {
-    everyHalf ??= Float32Array.from({ length: 65536 }, (_, word) => half(word));
-    const words = new Uint16Array(asBytes(value).slice().buffer);
-    const numbers = new Float32Array(words.length);
-    for (let i = 0; i < words.length; i += 1) numbers[i] = everyHalf[words[i]];
-    return numbers;
+    const { buffer } = asBytes(value).slice();
+    if (globalThis.Float16Array) return new Float32Array(new globalThis.Float16Array(buffer));
+    const table = (globalThis.courseHalves ??= Float32Array.from({ length: 65536 }, (_, word) => half(word)));
+    return Float32Array.from(new Uint16Array(buffer), (word) => table[word]);
   }
 
   // ---------------------------------------------------------------- one view of one widget
@@ -181,12 +204,9 @@ const course = (() => {
         }, root, voice);
         const paint = () => {
           frame.dataset.theme = theme.dark ? "dark" : "light";
-          for (const element of frame.querySelectorAll("canvas")) redraws.get(element)?.();
+          for (const element of frame.querySelectorAll("canvas")) element.redraw?.();
         };
-        const onTheme = (listener) => {
-          listeners.add(listener);
-          undo.push(() => listeners.delete(listener));
-        };
+        const onTheme = (listener) => { undo.push(followTheme(listener)); };
         onTheme(paint);
         frame.dataset.theme = theme.dark ? "dark" : "light";
         host.append(frame);
@@ -211,9 +231,14 @@ const course = (() => {
           },
           live: (sentence) => { voice.textContent = sentence; },
           onTheme,
+          onResize: (element, listener) => undo.push(followSize(element, listener)),
           onClose: (step) => undo.push(step),
         });
-        return () => undo.forEach((step) => step());
+        // JupyterLab keeps a closed widget's model and view; the frame goes, and all that hangs on it.
+        return () => {
+          undo.forEach((step) => step());
+          frame.remove();
+        };
       },
     };
   }
