@@ -12,7 +12,7 @@ from course_lib.plots.charts import line_with_spread
 from course_lib.plots.fonts import drawable
 from course_lib.plots.theme import COLORS, GREY
 
-LINE = 78
+LINE = 80
 """Columns in a line of tokens; a Chinese character takes two."""
 
 
@@ -27,7 +27,7 @@ def token_line(axes: Axes, tokens: Sequence[str], title: str, colors: Sequence[i
     axes.set_title(drawable(title), loc="left", fontsize=9, pad=2)
     place = 0.0
     for number, token in enumerate(map(drawable, tokens)):
-        width = 0.62 + sum(1.9 if ord(character) > 0x2E80 else 1.0 for character in token)
+        width = 0.85 + sum(1.6 if ord(character) > 0x2E80 else 0.78 for character in token)
         if place + width > LINE:
             axes.text(place + 0.2, 0.5, "…", va="center")
             return
