@@ -62,13 +62,13 @@ def valley(paths: Mapping[str, Sequence[tuple[float, float]]], steepness: float)
     """Paths of two weights down a long valley: the loss is (x² + steepness · y²) / 2."""
     figure = Figure(figsize=(7.4, 2.9), layout="constrained")
     axes = figure.subplots()
-    x, y = np.meshgrid(np.linspace(-4.4, 0.8, 160), np.linspace(-1.3, 1.3, 120))
+    x, y = np.meshgrid(np.linspace(-4.4, 2.0, 160), np.linspace(-1.3, 1.3, 120))
     axes.contour(x, y, (x**2 + steepness * y**2) / 2, levels=np.geomspace(0.1, 40, 9), colors=GREY, linewidths=0.6)
     for (name, path), pen in zip(paths.items(), PENS, strict=False):
         axes.plot(*zip(*path, strict=True), color=COLORS[pen], marker="o", markersize=3, linewidth=1.3, label=name)
     axes.plot(0, 0, "+", color="black", markersize=10)
-    axes.set(xlabel="first weight", ylabel="second weight", xlim=(-4.4, 0.8), ylim=(-1.3, 1.3))
-    axes.legend(loc="lower right", fontsize=8.5)
+    axes.set(xlabel="first weight", ylabel="second weight", xlim=(-4.4, 2.0), ylim=(-1.3, 1.3))
+    axes.legend(loc="upper right", fontsize=8.5)
     return figure
 
 

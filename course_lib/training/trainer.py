@@ -65,7 +65,9 @@ class Trainer:
         self.history: list[Record] = []
         self.processes = Processes()
         if shard and self.device.throughout:
-            raise ValueError(f"A model that is split among processes trains with another precision than {THROUGHOUT!r}.")
+            raise ValueError(
+                f"A model that is split among processes trains with another precision than {THROUGHOUT!r}."
+            )
         self.wrapped = self.processes.wrap(self.device.lower(self.model), shard=shard)
         if config.compile:
             self.wrapped = torch.compile(self.wrapped)
@@ -107,6 +109,7 @@ class Trainer:
             self.model.eval()
             self.model.zero_grad(set_to_none=True)
         self._finish()
+        self._stop.leave_if_terminated()
         return self.history
 
     def stop(self) -> None:

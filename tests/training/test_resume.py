@@ -157,13 +157,20 @@ class TestOtherRuns:
 
 class TestStopping:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    def test_a_signal_ends_the_run_after_the_step(self, tmp_path, unbroken, number):
+    def test_a_signal_ends_the_run_after_the_step(self, tmp_path, unbroken, number, capsys):
         def signal_at_five(record):
             if record.step == 5:
                 signal.raise_signal(number)
 
         before = signal.getsignal(number)
-        assert len(trainer(tmp_path, callbacks=[signal_at_five]).fit(progress=False)) == 5
+        first = trainer(tmp_path, callbacks=[signal_at_five])
+        if number == signal.SIGTERM:  # the program is to end, once the run is saved
+            with pytest.raises(SystemExit, match="143"):
+                first.fit(progress=False)
+        else:
+            first.fit(progress=False)
+        assert len(first.history) == 5
+        assert "Saved in" in capsys.readouterr().out
         assert signal.getsignal(number) is before
         run = trainer(tmp_path)
         run.fit(progress=False, resume=True)
