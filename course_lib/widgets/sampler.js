@@ -27,7 +27,7 @@ export default course.widget(({ root, get, set, on, live }) => {
     take.setAttribute("aria-label", `take ${written}, the model says ${model.toFixed(3)}, drawn with ${drawn.toFixed(3)}`);
     take.classList.add("sampler-take");
     return el("tr", { class: drawn > 0 ? "" : "sampler-cut" },
-      el("th", { scope: "row" }, take), bar(model, "sampler-model"), bar(drawn, "sampler-drawn"));
+      el("th", { scope: "row", class: "sampler-token" }, take), bar(model, "sampler-model"), bar(drawn, "sampler-drawn"));
   }
 
   function update() {
