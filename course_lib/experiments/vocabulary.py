@@ -11,13 +11,14 @@ Byte-level BPE with no merges (257 tokens), and with more and more of them. Two 
 """
 
 import math
+from functools import cache
 from typing import Any
 
 import torch
 
 from course_lib.experiments.results import load_results, save_results
 from course_lib.models.gpt import GPT, GPTConfig
-from course_lib.text import load_corpus
+from course_lib.text import Corpus, load_corpus
 from course_lib.text.tokenizers import BPETokenizer
 from course_lib.training import TrainConfig, Trainer, Windows
 
@@ -36,9 +37,8 @@ def bits_per_byte(nats_per_token: float, n_tokens: int, n_bytes: int) -> float:
 
 def floor_in_bits() -> float:
     """The lowest bits per byte that any model can reach on the held-out stories, their ends included."""
-    corpus = load_corpus("tiny_world")
-    stories = corpus.validation
-    nats = corpus.floor.per_character("validation") * sum(len(story) + 1 for story in stories)
+    stories = _corpus().validation
+    nats = _corpus().floor.per_character("validation") * sum(len(story) + 1 for story in stories)
     return nats / (sum(len(story.encode()) for story in stories) * math.log(2))
 
 
@@ -49,9 +49,9 @@ def train_one(tokenizer: BPETokenizer, fair: str, seed: int, *, steps: int = STE
     """
     if fair not in ("same tokens", "same text"):
         raise ValueError(f'Fair is "same tokens" or "same text", and not {fair!r}.')
-    corpus = load_corpus("tiny_world")
-    ids = [tokenizer.encode(story) for story in corpus.train[:TRAIN_STORIES]]
-    bytes_per_token = sum(map(len, corpus.train[:TRAIN_STORIES])) / sum(map(len, ids))
+    stories = _corpus().train[:TRAIN_STORIES]
+    ids = [tokenizer.encode(story) for story in stories]
+    bytes_per_token = sum(map(len, stories)) / sum(map(len, ids))
     context = TOKENS if fair == "same tokens" else round(BYTES / bytes_per_token)
     held_out = Windows([tokenizer.encode(story) for story in _held_out()], context, end_id=tokenizer.end_id)
     torch.manual_seed(seed)
@@ -73,7 +73,7 @@ def train_one(tokenizer: BPETokenizer, fair: str, seed: int, *, steps: int = STE
 
 def run_all() -> dict[str, Any]:
     """Each size, each kind of fairness, each seed: bits per byte and nats per token on held-out stories."""
-    stories = load_corpus("tiny_world").train[:TRAIN_STORIES]
+    stories = _corpus().train[:TRAIN_STORIES]
     found: dict[str, Any] = {"same tokens": {}, "same text": {}}
     lengths = {}
     for size in SIZES:
@@ -90,8 +90,21 @@ def stored_runs() -> dict[str, Any]:
     return load_results("vocabulary")
 
 
+def stored_table(unit: str) -> dict[str, list[list[float]]]:
+    """The stored runs in one unit ("nats_per_token" or "bits_per_byte"): kind of fairness → (seeds, sizes)."""
+    return {
+        fair: [[runs[seed][unit] for runs in by_size.values()] for seed in range(len(SEEDS))]
+        for fair, by_size in stored_runs()["runs"].items()
+    }
+
+
+@cache
+def _corpus() -> Corpus:
+    return load_corpus("tiny_world")
+
+
 def _held_out() -> list[str]:
-    return load_corpus("tiny_world").validation[:HELD_OUT]
+    return _corpus().validation[:HELD_OUT]
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from course_lib.experiments import vocabulary
-from course_lib.experiments.vocabulary import bits_per_byte, floor_in_bits, stored_runs, train_one
+from course_lib.experiments.vocabulary import bits_per_byte, floor_in_bits, stored_runs, stored_table, train_one
 from course_lib.text import load_corpus
 from course_lib.text.tokenizers import BPETokenizer
 
@@ -26,7 +26,7 @@ def test_the_floor_in_bits_is_the_corpus_floor_in_nats():
 def test_a_short_run_learns_and_repeats_itself(fair, monkeypatch):
     monkeypatch.setattr(vocabulary, "TRAIN_STORIES", 200)
     tokenizer = BPETokenizer.train(load_corpus("tiny_world").train[:200], 400)
-    first, again = (train_one(tokenizer, fair, 0, steps=8) for _ in range(2))
+    first, again = (train_one(tokenizer, fair, 0, steps=5) for _ in range(2))
     assert first == again
     assert first["nats_per_token"] < math.log(400)
     assert first["bits_per_byte"] < first["nats_per_token"] / math.log(2)
@@ -39,6 +39,8 @@ def test_an_unknown_fairness_is_refused():
 
 def test_the_stored_runs_are_those_of_the_recipe():
     stored = stored_runs()
+    table = stored_table("bits_per_byte")["same text"]
+    assert table[2][3] == stored["runs"]["same text"]["1024"][2]["bits_per_byte"]
     assert (stored["sizes"], stored["steps"]) == (list(vocabulary.SIZES), vocabulary.STEPS)
     assert stored["floor"] == pytest.approx(floor_in_bits())
     for by_size in stored["runs"].values():
