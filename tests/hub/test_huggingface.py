@@ -21,7 +21,7 @@ from transformers import (
 from course_lib.generation import generate
 from course_lib.hub import gpt_from_huggingface, to_huggingface
 from course_lib.hub.huggingface import fast_tokenizer
-from course_lib.text.tokenizers import CharTokenizer
+from course_lib.text.tokenizers import BPETokenizer, CharTokenizer
 from tests.hub.conftest import randomise
 
 TOKENIZER = CharTokenizer.train(["abcdefghijklmnopqrstuvwxyz "])
@@ -196,3 +196,18 @@ def test_a_damaged_folder_of_theirs(tmp_path, make_gpt):
     weights.write_bytes(weights.read_bytes()[:500])
     with pytest.raises(ValueError, match="cannot be loaded, it may be damaged"):
         gpt_from_huggingface(tmp_path)
+
+
+def test_byte_pairs_in_a_pipeline(tmp_path, make_gpt):
+    tokenizer = BPETokenizer.train(["the cat and the hat, 学习 and the 😀 "] * 4, vocab_size=270)
+    ours = make_gpt(vocab_size=tokenizer.vocab_size, context_length=32, **LLAMA_SWITCHES["tied"])
+    to_huggingface(ours, tokenizer, tmp_path)
+    fast = AutoTokenizer.from_pretrained(tmp_path)
+    for text in ("the hat", "  学习😀<|end|>\n", "été"):
+        assert fast(text)["input_ids"] == tokenizer.encode(text)
+        assert fast.decode(fast(text)["input_ids"]) == text
+    tokens = torch.tensor([tokenizer.encode("the cat")])
+    added = generate(ours, tokens, 8, temperature=0.0, stop_id=tokenizer.end_id)[0].tolist()
+    expected = tokenizer.decode([token for token in added if token != tokenizer.end_id])
+    answer = pipeline("text-generation", model=str(tmp_path))("the cat", max_new_tokens=8, do_sample=False)
+    assert answer[0]["generated_text"] == expected
