@@ -551,13 +551,15 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   let offRows = [];
   function checkRows() {
     offRows = [];
-    grid.broken = !Number.isFinite(grid.raw.reduce((sum, value) => sum + (value === -Infinity ? 0 : value), 0));
-    if (now.kind !== "weights" || signed() || now.combine === "max") return;
+    grid.broken = false;
+    if (now.kind === "scores") return;
+    const adds = now.kind === "weights" && !signed() && now.combine !== "max";
     const Q = viewNow().queries.length;
     for (let q = 0; q < Q; q += 1) {
       let sum = 0;
-      for (let k = 0; k < grid.K; k += 1) sum += grid.raw[q * grid.K + k];
-      if (!(Math.abs(sum - 1) <= 0.02 || Math.abs(sum) < 1e-6)) offRows.push([q, sum]);
+      for (let at = q * grid.K; at < (q + 1) * grid.K; at += 1) sum += grid.raw[at];
+      if (Number.isNaN(sum) || sum === Infinity) grid.broken = true;
+      if (adds && !(Math.abs(sum - 1) <= 0.02 || Math.abs(sum) < 1e-6)) offRows.push([q, sum]);
     }
   }
   function markRows(ctx) {

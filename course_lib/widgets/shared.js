@@ -133,11 +133,12 @@ const course = (() => {
     function redraw() {
       const density = Math.max(1, window.devicePixelRatio || 1);
       const [w, h] = size;
-      element.width = Math.round(w * density);
-      element.height = Math.round(h * density);
-      element.style.width = `${w}px`;
-      element.style.height = `${h}px`;
       const ctx = element.getContext("2d");
+      const [width, height] = [Math.round(w * density), Math.round(h * density)];
+      // A new size takes new memory, which costs more than most drawings.
+      if (element.width === width && element.height === height && ctx.reset) ctx.reset();
+      else Object.assign(element, { width, height });
+      Object.assign(element.style, { width: `${w}px`, height: `${h}px` });
       ctx.setTransform(density, 0, 0, density, 0, 0);
       ctx.clearRect(0, 0, w, h);
       ctx.font = "12px system-ui, sans-serif";

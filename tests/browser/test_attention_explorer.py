@@ -379,27 +379,30 @@ def test_a_long_text_stays_light_and_every_cell_can_be_reached(open_page):
 
 
 def test_hovering_moves_no_element_and_takes_less_than_a_frame(open_page):
+    """The processor's time is measured, not the clock's: other tests may run beside this one."""
     page = in_a_front_end(open_page, long_explorer(512))
-    box = role(page, "overlay").bounding_box()
-    times = page.evaluate(
-        """async ([left, top]) => {
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def busy():
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        return next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration")
+
+    before = busy()
+    page.evaluate(
+        """async () => {
             const overlay = document.querySelector('[data-role="overlay"]');
+            const { left, top } = overlay.getBoundingClientRect();
             const height = document.querySelector(".course-widget").offsetHeight;
-            const times = [];
             for (let i = 0; i < 60; i += 1) {
                 const at = { clientX: left + 80 + i, clientY: top + 120 + 2 * i, bubbles: true };
-                await new Promise(requestAnimationFrame);
-                const start = performance.now();
                 overlay.dispatchEvent(new PointerEvent("pointermove", at));
                 await new Promise(requestAnimationFrame);
-                times.push(performance.now() - start);
                 if (document.querySelector(".course-widget").offsetHeight !== height) throw new Error("it moved");
             }
-            return times.sort((a, b) => a - b);
-        }""",
-        [box["x"], box["y"]],
+        }"""
     )
-    assert times[57] <= 50  # the benchmark measures it on an idle machine; this one may be shared
+    assert (busy() - before) / 60 <= 0.016
 
 
 # -------------------------------------------------------------------- with a kernel
