@@ -64,6 +64,7 @@ class Case:
         return [np.roll(weights, shift, axis=-1) for shift in range(self.layers)]
 
 
+TINY = Case(2, 2, 2, {})
 SMALL = Case(12, 12, 64, {"data to paint, s": 0.15})
 LARGE = Case(
     12, 12, 512, {"data to paint, s": 0.3, "first message, MB": 1.2, "heap, MB": 80, "nodes": 600, "hover p95, ms": 16}
@@ -354,6 +355,8 @@ def measure_all(rounds: int) -> Results:
             results.missing.append(f"{make.__name__}: {error}.")
     explorer, inspectus = tools[0], [tool for tool in tools if isinstance(tool, Inspectus)]
     plan = [(SMALL, tools), (LARGE, [explorer, *inspectus]), (HUGE, [explorer])]
+    for tool in tools:  # what is imported and worked out once is no part of a round
+        tool.message(TINY.weights(), ["a", "b"])
     with chromium() as browser:
         for number in range(rounds):
             for case, some in plan:
@@ -404,8 +407,9 @@ def report(results: Results, rounds: int, browser: str, before: str) -> str:
     libraries = ", ".join(package for package, _ in _peers.SCRIPTS.values())
     return f"""# Attention views in a notebook
 
-Made by `python -m benchmarks.attention_views --rounds {rounds}` (or `make bench`). Median over {rounds} rounds,
-smallest and largest in brackets; in each round every tool is measured on the same random weights, one after the other.
+Made by `python -m benchmarks.attention_views --rounds {rounds}` (or `make bench`). The median of {rounds} round(s) is
+given, the smallest and the largest in brackets; in each round every tool is measured on the same random weights, one
+after the other.
 
 {table(results)}
 
