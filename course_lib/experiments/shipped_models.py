@@ -81,7 +81,8 @@ STORY = Recipe(
         keep=2,
         compile=True,
     ),
-    note="the rates of the first 931 steps are those of a plan of 3,600 steps, which was shortened then",
+    note="on a busy machine; the rates of the first 931 steps are those of a plan of 3,600 steps, and the run ended "
+    "after 2,400 of 2,500 steps, at 0.4 % of its highest rate",
 )
 RECIPES = {
     "story_gpt": STORY,
