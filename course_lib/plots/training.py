@@ -98,6 +98,7 @@ def number_sizes(gradients: Any, scale: float) -> Figure:
     smallest, largest = np.log10(2.0**-25), np.log10(65504)
     axes.axvspan(-14, smallest, color=COLORS["red"], alpha=0.15)
     axes.axvspan(largest, 6, color=COLORS["red"], alpha=0.15)
+    axes.set_ylim(0, 1.35 * axes.get_ylim()[1])  # room for the legend
     top = axes.get_ylim()[1]
     axes.text(smallest - 0.15, 0.93 * top, "becomes 0", ha="right", fontsize=8.5)
     axes.text(largest + 0.1, 0.93 * top, "∞", fontsize=10)
