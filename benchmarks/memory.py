@@ -27,7 +27,7 @@ from course_lib.training import pick_device
 from course_lib.training.optim import make_optimizers
 
 REPORT = Path(__file__).with_suffix(".md")
-LENGTHS = (256, 512, 1024, 2048)
+LENGTHS = (128, 256, 512, 1024)
 MODEL = {"d_model": 128, "n_heads": 4, "n_layers": 4, "positions": "rotary", "norm": "rmsnorm", "bias": False}
 BATCH = 4
 

@@ -8,6 +8,7 @@ CUDA GPU, a model of GPT-2's size follows: step time, utilisation, float16, comp
 """
 
 import argparse
+import sys
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--sizes", type=int, nargs="+", choices=(1, 2, 3), default=[1, 2, 3])
     parser.add_argument("--no-compile", action="store_true", help="leave out what torch.compile would have to prepare")
     options = parser.parse_args(arguments)
-    lines = heading(options.rounds)
+    lines = heading(options.rounds, sys.argv[1:] if arguments is None else arguments)
     for number in options.sizes:
         lines += table(number, measure(SIZES[number - 1], options.rounds, compiled=not options.no_compile))
     lines += cuda_section(options.rounds) if torch.cuda.is_available() else [WITHOUT_A_GPU, ""]
@@ -58,12 +59,12 @@ def measure(size: Size, rounds: int, *, compiled: bool) -> dict[str, Timing]:
     return interleaved(steps, rounds)
 
 
-def heading(rounds: int) -> list[str]:
+def heading(rounds: int, arguments: list[str]) -> list[str]:
     chosen = pick_device("cpu")
     return [
         "# A training step",
         "",
-        f"`python -m benchmarks.training_step` on {processor()}, {torch.get_num_threads()} threads; torch "
+        f"`{' '.join(['python -m benchmarks.training_step', *arguments])}` on {processor()}, {torch.get_num_threads()} threads; torch "
         f"{version('torch')}, transformers {version('transformers')}. {rounds} rounds, interleaved; medians. The "
         "clock is what a user waits for; the time of the CPU, added over the threads, hardly depends on what else the "
         f"machine does, and stands beside it. Precision that the course chooses on this CPU: {chosen}.",
