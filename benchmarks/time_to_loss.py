@@ -29,6 +29,8 @@ from course_lib.training.device import THROUGHOUT
 
 PUBLISHED = 1.886
 """What nanoGPT's README gives as the plain recipe's last validation loss on tiny Shakespeare."""
+LADDER = (50, 70, 100, 150, 175, 200, 250)
+"""Numbers of steps to try, from the fewest on."""
 CONTEXT, SIZE = 64, {"d_model": 128, "n_heads": 4, "n_layers": 4, "bias": False}
 FAST_KIND = {
     "positions": "rotary",
@@ -79,8 +81,6 @@ FAST = Recipe(
         evaluate_every=100_000,
     ),
 )
-LADDER = (50, 70, 100, 150, 250)
-"""Numbers of steps to try, from the fewest on."""
 SEEDS = (0, 1, 2)
 WITHIN = (80, 180)
 """Seconds within which the lowest loss is asked for."""
