@@ -43,8 +43,8 @@ def test_what_goes_wrong_is_noticed(lab: Callable[..., LabPage]) -> None:
     """An error in a cell, a request to another host, and a broken script each leave a trace."""
     script = "from IPython.display import Javascript\nJavascript('%s')"
     cells = [
-        new_code_cell(script % "fetch(\"https://example.com/x\").catch(() => 0)"),
-        new_code_cell(script % "setTimeout(() => { throw new Error(\"broken script\") }, 0)"),
+        new_code_cell(script % 'fetch("https://example.com/x").catch(() => 0)'),
+        new_code_cell(script % 'setTimeout(() => { throw new Error("broken script") }, 0)'),
         new_code_cell("import urllib.request\nurllib.request.urlopen('https://example.com')"),
     ]
     opened = lab("97_scratch.ipynb", cells)
