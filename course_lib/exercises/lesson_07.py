@@ -577,7 +577,7 @@ WORD_PIECE = Exercise(
     hints=(
         "From the place where you stand: which end do you try first?",
         "What is different about a piece that does not begin the word?",
-        'prefix = “##” if start else “”; try end from len(word) down to start + 1; if nothing fits, return ["[UNK]"].',
+        'prefix = "##" if start else ""; try end from len(word) down to start + 1; if nothing fits, return ["[UNK]"].',
     ),
     why="Greedy and fast: no list of merges is needed, the vocabulary is enough. The price is that a word with a "
     "single unknown character is lost whole.",

@@ -340,8 +340,7 @@ def penalise(logits, seen, penalty):
         Misconception(
             _penalise_each_time,
             "A token that was said twice is pushed down twice here. In this rule it counts whether it was said, not "
-            "how "
-            "often (pushing each time is called a frequency penalty).",
+            "how often (pushing each time is like what is called a frequency penalty).",
         ),
         Misconception(
             _penalise_the_unseen,

@@ -73,7 +73,8 @@ def penalise(
 ) -> Float[Tensor, "*batch vocab_size"]:
     """The logits with those of the tokens in `seen` pushed down: divided by `penalty`, or multiplied if negative.
 
-    Source: Keskar et al. 2019, "CTRL", section 4.1; the sign rule is that of its published code.
+    Source: Keskar et al. 2019, "CTRL", section 4.1. Its code divides whatever the sign, which would
+    raise a negative logit; the sign rule is the one of `transformers`.
     """
     return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
 
