@@ -64,10 +64,10 @@ class Format:
 
 def explicit_config(model: GPT) -> GPTConfig:
     """A model's config with nothing left to a default: `d_ff` as it is, `n_kv_heads` only where it is smaller."""
-    config = model.config
+    config, feed_forward = model.config, model.blocks[0].feed_forward
     return dataclasses.replace(
         config,
-        d_ff=model.blocks[0].feed_forward.up.out_features,
+        d_ff=None if feed_forward is None else feed_forward.up.out_features,
         n_kv_heads=None if config.kv_heads == config.n_heads else config.kv_heads,
     )
 

@@ -53,6 +53,8 @@ class GPTConfig:
         zero_writers: start what writes to the stream at zero, so that every block begins by passing it on unchanged
             (Fixup, Zhang et al. 2019; μP, Yang et al. 2022).
         token_shift: give each attention half of a token's features from the token before (`shift_tokens`).
+        feed_forward: whether blocks have a feed-forward network; without, they are attention alone (Elhage et al. 2021,
+            "A Mathematical Framework for Transformer Circuits").
         logit_cap: keep the logits within ± this, softly: cap · tanh(logits / cap) (Gemma 2, 2024). None: no bound.
     """
 
@@ -74,6 +76,7 @@ class GPTConfig:
     dropout: float = 0.0
     zero_writers: bool = False
     token_shift: bool = False
+    feed_forward: bool = True
     logit_cap: float | None = None
 
     def __post_init__(self):
@@ -147,6 +150,7 @@ class GPT(nn.Module):
                 qk_norm=config.qk_norm,
                 dropout=config.dropout,
                 token_shift=config.token_shift,
+                feed_forward=config.feed_forward,
             )
             for _ in range(config.n_layers)
         )
@@ -276,8 +280,9 @@ class GPT(nn.Module):
                 nn.init.zeros_(module.bias)
         writer_std = 0.0 if self.config.zero_writers else 0.02 / math.sqrt(2 * self.config.n_layers)
         for block in self.blocks:
-            for writer in (block.attention.output, block.feed_forward.down):
-                nn.init.normal_(writer.weight, std=writer_std)
+            nn.init.normal_(block.attention.output.weight, std=writer_std)
+            if block.feed_forward is not None:
+                nn.init.normal_(block.feed_forward.down.weight, std=writer_std)
 
     def _loss(
         self, logits: Float[Tensor, "batch time vocab_size"], targets: Int[Tensor, "batch time"]

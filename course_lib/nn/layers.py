@@ -146,7 +146,7 @@ class TransformerBlock(nn.Module):
 
     With `cross_attention` a second attention stands between the two and looks at `context` (the decoder of an
     encoder–decoder). With `token_shift` the self-attention is given half of each token's features from the token
-    before it (`shift_tokens`).
+    before it (`shift_tokens`). Without `feed_forward` the block is attention alone.
 
     Sources: Vaswani et al. 2017, section 3.1; Xiong et al. 2020, "On Layer Normalization in the Transformer
     Architecture", figure 1.
@@ -169,6 +169,7 @@ class TransformerBlock(nn.Module):
         attention_dropout: float | None = None,
         cross_attention: bool = False,
         token_shift: bool = False,
+        feed_forward: bool = True,
     ):
         super().__init__()
         check_choice("norm position", norm_position, NORM_POSITIONS)
@@ -188,8 +189,10 @@ class TransformerBlock(nn.Module):
         self.attention = new_attention(n_kv_heads)
         self.cross_norm = new_norm() if cross_attention else None
         self.cross_attention = new_attention(n_kv_heads) if cross_attention else None
-        self.feed_forward_norm = new_norm()
-        self.feed_forward = FeedForward(d_model, d_ff, activation=activation, bias=bias, dropout=dropout)
+        self.feed_forward_norm = new_norm() if feed_forward else None
+        self.feed_forward = (
+            FeedForward(d_model, d_ff, activation=activation, bias=bias, dropout=dropout) if feed_forward else None
+        )
         self.dropout = nn.Dropout(dropout)
 
     def forward(
@@ -233,7 +236,8 @@ class TransformerBlock(nn.Module):
         x = self._add(x, attend, self.attention_norm)
         if self.cross_attention is not None:
             x = self._add(x, attend_to_context, self.cross_norm)
-        x = self._add(x, self.feed_forward, self.feed_forward_norm)
+        if self.feed_forward is not None:
+            x = self._add(x, self.feed_forward, self.feed_forward_norm)
         return AttentionOutput(x, weights)
 
     def _add(self, x: Tensor, sublayer: Callable[[Tensor], Tensor], norm: nn.Module) -> Tensor:
