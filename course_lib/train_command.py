@@ -3,8 +3,9 @@
     course train --corpus tiny_world --tokenizer char --size nano --steps 500 --out runs/stories
     course train --out runs/stories --resume
 
-The folder holds `settings.json` (what was asked for), `tokenizer.json`, `checkpoints/`, `loss.png`, and at the end
-`model/`, which `course_lib.hub.load_model` reads. `touch runs/stories/checkpoints/stop` ends a run as Ctrl-C does.
+The folder holds `settings.json` (what was asked for), `tokenizer.json`, `checkpoints/`, `loss.png`, with `--stream` the
+corpus as tokens in `shards/`, and at the end `model/`, which `course_lib.hub.load_model` reads. To end a run as Ctrl-C
+does, `touch runs/stories/checkpoints/stop`.
 
 Several processes train together under `torchrun --nproc-per-node 2 -m course_lib.cli train …`.
 """
@@ -38,6 +39,7 @@ class Settings:
     """What `course train` was asked for: written into the folder, so that `--resume` needs nothing else."""
 
     corpus: str = "tiny_world"
+    stream: bool = False
     tokenizer: str = "char"
     vocab_size: int = 1024
     size: str = "micro"
@@ -64,6 +66,7 @@ class Settings:
 
 HELP = {
     "corpus": "tiny_world, python_docs, python_source, a path, or the id of a Hugging Face dataset",
+    "stream": "for a corpus larger than memory: its tokens are written to the run's folder and read from there",
     "tokenizer": "char, bpe, or a tokenizer.json",
     "vocab_size": "tokens of a new bpe tokenizer",
     "size": f"{', '.join(SMALL_SIZES)}, or a larger one: gpt2, gpt2-medium, …, modern-small, …",
@@ -175,7 +178,7 @@ class Run:
         from course_lib.training import TrainConfig, Trainer
 
         settings = self.settings
-        self.corpus = load_corpus(settings.corpus)
+        self.corpus = load_corpus(settings.corpus, streaming=settings.stream)
         self.tokenizer = self._tokenizer()
         self.start = self._encode_prompt()
         train, validation = self._sources()
@@ -242,9 +245,12 @@ class Run:
 
     def _sources(self) -> tuple[Any, Any]:
         """Whole documents where most of them fit the context, windows cut from all of them where they do not."""
-        from course_lib.training import Documents, Windows
+        from course_lib.training import Documents, ShardWindows, Windows
 
         context, most = self.settings.context, self.settings.validation
+        if self.settings.stream:
+            held_out = first_tokens(map(self.tokenizer.encode, self.corpus.validation), most * context)
+            return ShardWindows(self._shards(), context), Windows(held_out, context, end_id=self.tokenizer.end_id)
         train = [self.tokenizer.encode(text) for text in self.corpus.train]
         lengths = sorted(map(len, train))
         if not train or lengths[len(lengths) // 2] <= 2 * context:
@@ -254,6 +260,17 @@ class Run:
             source = Windows
             validation = first_tokens(map(self.tokenizer.encode, self.corpus.validation), most * context)
         return tuple(source(documents, context, end_id=self.tokenizer.end_id) for documents in (train, validation))
+
+    def _shards(self) -> Any:
+        """The corpus as tokens on the disk: written by the first process, read by all, and by a resumed run."""
+        from course_lib.text.shards import TokenShards, write_shards
+        from course_lib.training.parallel import Processes
+
+        folder = self.out / "shards"
+        if self.first and not self.resume:
+            write_shards(self.corpus.train, self.tokenizer, folder)
+        Processes().wait()
+        return TokenShards(folder)
 
     def _floor(self, source: str) -> float | None:
         """The lowest loss possible on the validation documents, where the corpus knows it."""

@@ -67,6 +67,21 @@ class TestTrain:
         assert losses(parts) == losses(whole)
         assert torch.equal(weights(parts), weights(whole))
 
+    def test_a_corpus_larger_than_memory_is_read_from_the_disk_and_resumed(self, corpus, tmp_path, monkeypatch):
+        whole, parts = tmp_path / "whole", tmp_path / "parts"
+        options = ["--corpus", corpus, "--stream", "--steps", 7, *SMALL]
+        assert train(whole, *options) == 0
+        assert list((whole / "shards").glob("*.bin"))
+
+        from course_lib.training import Trainer
+
+        step = Trainer._step
+        monkeypatch.setattr(Trainer, "_step", lambda run, n: (run.stop() if n == 3 else None, step(run, n))[1])
+        train(parts, *options)
+        monkeypatch.setattr(Trainer, "_step", step)
+        assert train(parts, "--resume") == 0
+        assert torch.equal(weights(parts), weights(whole))
+
     def test_a_finished_run_can_be_made_longer(self, corpus, tmp_path, capsys):
         train(tmp_path / "run", "--corpus", corpus, "--steps", 3, *SMALL)
         assert train(tmp_path / "run", "--resume", "--steps", 5) == 0

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from course_lib.models.gpt import IGNORED
+from course_lib.text.shards import TokenShards
 
 
 class Batch(NamedTuple):
@@ -40,7 +42,7 @@ class Shuffled:
         self.batch_size = batch_size
         self.generator = generator
         self._before_pass = generator.get_state()
-        self._groups: list[Tensor] = []
+        self._groups: Sequence[Tensor] = []
         self._taken = 0
 
     def __iter__(self) -> Iterator[Batch]:
@@ -140,11 +142,7 @@ class Windows:
         pieces = [torch.tensor([end_id, *document]) for document in documents]
         self.tokens = torch.cat([*pieces, torch.tensor([end_id])])
         self.context_length = context_length
-        if self.n_targets < context_length:
-            raise ValueError(
-                f"The text is too short: {self.n_targets} predictions in all, and the context is {context_length}. "
-                "Choose a shorter context, or bring more text."
-            )
+        self._check_length()
 
     @property
     def n_targets(self) -> int:
@@ -164,23 +162,78 @@ class Windows:
         """Every token once, from the beginning on; what does not fill a window comes last, alone."""
         starts = torch.arange(0, self.n_targets, self.context_length)
         whole = starts[starts + self.context_length <= self.n_targets]
-        for group in whole.split(batch_size):
-            yield self._batch(group.tolist())
+        for first in range(0, len(whole), batch_size):
+            yield self._batch(whole[first : first + batch_size].tolist())
         if len(whole) < len(starts):
-            rest = self.tokens[starts[-1] :]
+            rest = self._row(int(starts[-1]), self.n_targets + 1)
             yield Batch(rest[None, :-1], rest[None, 1:])
 
-    def _draw_pass(self, batch_size: int, generator: torch.Generator) -> list[Tensor]:
+    def _draw_pass(self, batch_size: int, generator: torch.Generator) -> Sequence[Tensor]:
         n_starts = self.n_targets - self.context_length + 1
-        shift = torch.randint(min(self.context_length, n_starts), (), generator=generator)
-        starts = torch.arange(int(shift), n_starts, self.context_length)
-        groups = starts[torch.randperm(len(starts), generator=generator)].split(batch_size)
-        # Batches of one shape: a last one that is smaller is left out, for other windows are cut in the next pass.
-        return [group for group in groups if len(group) == batch_size] or list(groups)
+        shift = int(torch.randint(min(self.context_length, n_starts), (), generator=generator))
+        n_windows = len(range(shift, n_starts, self.context_length))
+        order = torch.randperm(n_windows, generator=generator)
+        return _Groups(order, batch_size, shift, self.context_length)
 
     def _batch(self, starts: list[int]) -> Batch:
-        rows = self.tokens[torch.tensor(starts)[:, None] + torch.arange(self.context_length + 1)]
+        rows = torch.stack([self._row(start, start + self.context_length + 1) for start in starts])
         return Batch(rows[:, :-1], rows[:, 1:])
+
+    def _row(self, start: int, stop: int) -> Int[Tensor, "_"]:
+        return self.tokens[start:stop]
+
+    def _check_length(self) -> None:
+        if self.n_targets < self.context_length:
+            raise ValueError(
+                f"The text is too short: {self.n_targets} predictions in all, and the context is "
+                f"{self.context_length}. Choose a shorter context, or bring more text."
+            )
+
+
+class ShardWindows(Windows):
+    """Windows from token shards on the disk: for a corpus larger than memory, of which only what is read is in it.
+
+    The order of a pass is drawn as for `Windows`, and takes 8 bytes of memory for each window. The ids stand as they
+    were written: each document with its end token after it.
+
+    Args:
+        shards: what `course_lib.text.shards.write_shards` made.
+        context_length: the tokens in a window.
+
+    Raises ValueError when there are too few tokens for a single window.
+    """
+
+    def __init__(self, shards: TokenShards, context_length: int):
+        self.tokens = shards
+        self.context_length = context_length
+        self._check_length()
+
+    @property
+    def largest_id(self) -> int:
+        """The largest id that the tokenizer of the shards has: to look for the largest written would read them all."""
+        return self.tokens.vocab_size - 1
+
+    def _row(self, start: int, stop: int) -> Int[Tensor, "_"]:
+        return torch.from_numpy(self.tokens[start:stop].astype(np.int64))
+
+
+class _Groups(Sequence):
+    """The windows of a pass, `batch_size` at a time; a last group that is smaller is left out.
+
+    Batches then have one shape, and other windows are cut in the next pass. Where there are fewer windows than a batch
+    has rows, they are one group.
+    """
+
+    def __init__(self, order: Int[Tensor, "_"], batch_size: int, shift: int, stride: int):
+        self.order, self.batch_size, self.shift, self.stride = order, batch_size, shift, stride
+
+    def __len__(self) -> int:
+        return max(1, len(self.order) // self.batch_size)
+
+    def __getitem__(self, number: int) -> Int[Tensor, "_"]:
+        """The places where the windows of a group begin."""
+        first = range(len(self))[number] * self.batch_size
+        return self.shift + self.stride * self.order[first : first + self.batch_size]
 
 
 class Piece(NamedTuple):

@@ -2,13 +2,25 @@
 
 import math
 import os
-from itertools import pairwise
+import tracemalloc
+from itertools import islice, pairwise
 
 import pytest
 import torch
 
 from course_lib.models.gpt import GPT, IGNORED, GPTConfig
-from course_lib.training import Documents, Record, TensorBoard, TrainConfig, Trainer, Windows, pick_device
+from course_lib.text import CharTokenizer
+from course_lib.text.shards import TokenShards, write_shards
+from course_lib.training import (
+    Documents,
+    Record,
+    ShardWindows,
+    TensorBoard,
+    TrainConfig,
+    Trainer,
+    Windows,
+    pick_device,
+)
 from course_lib.training.batches import count_targets, split_batch
 from course_lib.training.optim import learning_rate_factor, make_optimizers
 from course_lib.training.progress import ProgressBar
@@ -85,11 +97,65 @@ class TestWindows:
             Windows([[1, 2]], 4, end_id=0)
 
 
+@pytest.fixture
+def shards(tmp_path) -> TokenShards:
+    """About a thousand tokens in files of 100."""
+    texts = ["".join("abcdefg"[(start + i) % 7] for i in range(40 + start)) for start in range(23)]
+    return write_shards(texts, CharTokenizer.train(texts), tmp_path / "shards", shard_tokens=100)
+
+
+class TestShardWindows:
+    def test_the_same_windows_as_from_memory(self, shards):
+        on_disk, in_memory = ShardWindows(shards, 16), Windows([[0] * 20], 16, end_id=0)
+        in_memory.tokens = torch.from_numpy(shards[:].astype(int))
+        assert on_disk.n_targets == in_memory.n_targets == len(shards) - 1
+        for batches in (lambda windows: windows.in_order(5), lambda windows: windows.shuffled(5, seeded())):
+            for one, other in zip(islice(batches(on_disk), 30), islice(batches(in_memory), 30), strict=True):
+                assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+    def test_only_what_is_read_is_in_memory(self, tmp_path):
+        tokenizer = CharTokenizer.train(["abcdefgh"])
+        shards = write_shards(("abcdefgh" * 500 for _ in range(500)), tokenizer, tmp_path, shard_tokens=50_000)
+        tracemalloc.start()
+        batches = ShardWindows(TokenShards(tmp_path), 64).shuffled(8, seeded())
+        for _ in range(20):
+            next(batches)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 2 * len(shards) / 20  # two bytes for each of the ids would be 4 MB
+
+    def test_interrupted_and_resumed_bit_for_bit(self, shards, tmp_path):
+        def run(stop_after: int, resume: bool) -> GPT:
+            model = tiny_gpt(vocab_size=shards.vocab_size, dropout=0.1)
+            windows = ShardWindows(TokenShards(shards.folder), 16)
+            config = TrainConfig(25, batch_size=3, warmup_steps=3, device="cpu", evaluate_every=10)
+            run = Trainer(model, windows, windows, config, folder=tmp_path / str(resume or stop_after < 25))
+            run.callbacks.append(lambda record: run.stop() if record.step == stop_after else None)
+            run.fit(progress=False, resume=resume)
+            return model
+
+        unbroken = run(99, resume=False)
+        run(23, resume=False)  # in the second pass: 71 windows are 23 batches of 3
+        for one, other in zip(unbroken.parameters(), run(99, resume=True).parameters(), strict=True):
+            assert torch.equal(one, other)
+
+    def test_another_tokenizers_shards_and_too_few_tokens(self, shards):
+        with pytest.raises(ValueError, match=f"hold token {shards.vocab_size - 1}, but the model knows only 0 … 4"):
+            windows = ShardWindows(shards, 16)
+            Trainer(tiny_gpt(vocab_size=5), windows, windows, TrainConfig(1, device="cpu"))
+        with pytest.raises(ValueError, match=f"too short: {len(shards) - 1} predictions in all"):
+            ShardWindows(shards, len(shards))
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(1)
+
+
 class TestPlace:
-    @pytest.mark.parametrize("source", [Documents, Windows])
+    @pytest.mark.parametrize("source", [Documents, Windows, "shards"])
     @pytest.mark.parametrize("taken", [0, 1, 3, 4, 5, 11])
-    def test_batches_go_on_from_a_noted_place(self, source, taken):
-        data = source(COUNTING, 12, end_id=0)
+    def test_batches_go_on_from_a_noted_place(self, source, taken, shards):
+        data = ShardWindows(shards, 128) if source == "shards" else source(COUNTING, 12, end_id=0)
         batches = data.shuffled(2, torch.Generator().manual_seed(1))
         for _ in range(taken):
             next(batches)
