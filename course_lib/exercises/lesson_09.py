@@ -253,7 +253,7 @@ def adamw_step(weight, gradient, mean, square, step, rate, decay):
         Misconception(
             lambda w, g, m, s, t, r, d: _adamw(w, g, m, s, t, r, d, corrected=False),
             "The correction for the start is missing. Both averages begin at zero, and after one step hold only 10 % "
-            "and 5 % of the gradient: divide by 1 − β₁ᵗ and 1 − β₂ᵗ.",
+            "of the gradient and 5 % of its square: divide by 1 − β₁ᵗ and 1 − β₂ᵗ.",
         ),
         Misconception(
             _adam_with_l2,
@@ -299,7 +299,7 @@ def adamw_step(weight, gradient, mean, square, step, rate, decay):
     ],
     hints=(
         "Which two things does Adam remember of the gradients it has seen, and how does each forget?",
-        "After the first step the averages hold a tenth and a twentieth of the gradient. By what must you divide?",
+        "After the first step the averages hold a tenth of g and a twentieth of g². By what must you divide?",
         "weight − rate · decay · weight − rate · mean_hat / (√square_hat + ε), with mean_hat = mean / (1 − β₁ᵗ).",
     ),
     why="The mean says where, the square how large gradients are here; their quotient makes every weight's step about "
@@ -503,8 +503,9 @@ BATCH_LOSS = Exercise(
         ),
         Misconception(
             lambda losses, counts: sum(losses),
-            "The sum of the parts' losses: four times too large with four parts, which acts like four times the "
-            "learning rate. Weight each by its share of the targets.",
+            "The sum of the parts' losses: about four times too large with four parts, and so is its gradient. Plain "
+            "gradient descent would step four times as far, and clipping would set in far too early. Weight each by "
+            "its share of the targets.",
         ),
         Misconception(
             lambda losses, counts: sum(loss * n for loss, n in zip(losses, counts, strict=True)),
