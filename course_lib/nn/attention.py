@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from course_lib.nn.kv_cache import KVCache
+from course_lib.nn.kv_cache import ContextCache, KVCache
 from course_lib.nn.positions import RotaryTables, apply_rotary
 
 
@@ -23,20 +23,23 @@ def scaled_dot_product_attention(
     mask: Bool[Tensor, "*#batch #query #key"] | None = None,
     *,
     bias: Float[Tensor, "*#batch #query #key"] | None = None,
+    scale: float | None = None,
     dropout: float = 0.0,
 ) -> tuple[Float[Tensor, "*batch query d_value"], Float[Tensor, "*batch query key"]]:
     """softmax(Q Kᵀ / √d_head + bias) V, and the weights of that average.
 
     A row of the weights belongs to one query and adds to 1, so each output is a weighted average of the values.
     `mask` is True where a query may look. A query that may look nowhere has weights 0 and output 0, not NaN.
-    `bias` is added to the scores before the softmax (ALiBi, relative positions). `dropout` is the probability
-    with which each weight is dropped; leave it at 0 outside training.
+    `bias` is added to the scores before the softmax (ALiBi, relative positions). `scale` multiplies the dot products
+    in place of 1 / √d_head (T5 takes 1). `dropout` is the probability with which each weight is dropped; leave it at
+    0 outside training.
 
     Raises ValueError for a mask that is not boolean or does not broadcast to (…, query, key).
 
     Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.1.
     """
-    scaled_query = query / math.sqrt(query.shape[-1])  # smaller than the scores, so cheaper to divide
+    # The query is smaller than the scores, so cheaper to scale.
+    scaled_query = query / math.sqrt(query.shape[-1]) if scale is None else query * scale
     scores = scaled_query @ key.transpose(-2, -1)  # (…, query, key)
     if bias is not None:
         scores = scores + bias.to(scores.dtype)
@@ -129,11 +132,13 @@ class MultiHeadAttention(nn.Module):
 
     Args:
         d_model: width of the vectors that come in and go out.
-        n_heads: number of query heads; must divide `d_model`. Each head is `d_head = d_model / n_heads` wide.
+        n_heads: number of query heads; must divide `d_model` unless `d_head` is given.
         n_kv_heads: number of key and value heads; must divide `n_heads`. Default: `n_heads`.
         d_context: width of the `context` vectors. Default: `d_model`.
+        d_head: width of each head; default `d_model / n_heads`. Given, the heads need not divide `d_model` (T5).
         bias: whether the four projections add a learned constant.
         qk_norm: divide each query and key by its root mean square before the dot product.
+        scale: what the dot products are multiplied by; default 1 / √d_head.
         dropout: probability of dropping an attention weight during training.
 
     Sources: Vaswani et al. 2017, section 3.2.2; Shazeer 2019 (multi-query); Ainslie et al. 2023 (grouped-query);
@@ -147,17 +152,20 @@ class MultiHeadAttention(nn.Module):
         n_kv_heads: int | None = None,
         *,
         d_context: int | None = None,
+        d_head: int | None = None,
         bias: bool = True,
         qk_norm: bool = False,
+        scale: float | None = None,
         dropout: float = 0.0,
     ):
         super().__init__()
         n_kv_heads = n_heads if n_kv_heads is None else n_kv_heads
-        check_head_counts(d_model, n_heads, n_kv_heads)
+        check_head_counts(d_model if d_head is None else n_heads * d_head, n_heads, n_kv_heads)
         self.n_heads = n_heads
         self.n_kv_heads = n_kv_heads
-        self.d_head = d_model // n_heads
+        self.d_head = d_model // n_heads if d_head is None else d_head
         self.qk_norm = qk_norm
+        self.scale = scale
         self.dropout = dropout
 
         d_context = d_model if d_context is None else d_context
@@ -175,7 +183,7 @@ class MultiHeadAttention(nn.Module):
         causal: bool = False,
         bias: Float[Tensor, "..."] | None = None,
         rotary: RotaryTables | None = None,
-        cache: KVCache | None = None,
+        cache: KVCache | ContextCache | None = None,
         need_weights: bool = False,
     ) -> AttentionOutput:
         """Mix each token's vector with those it attends to.
@@ -187,20 +195,23 @@ class MultiHeadAttention(nn.Module):
             causal: also forbid every key that is later than the query.
             bias: added to the scores; broadcasts to (batch, heads, query, key).
             rotary: rotation tables for the positions of `x`; turns queries and keys (self-attention only).
-            cache: keys and values of earlier positions; this call's are appended to it.
+            cache: keys and values of earlier positions; this call's are appended to it. In cross-attention a
+                ContextCache: the keys and values of `context`, which are computed by the first call alone.
             need_weights: also answer the attention weights (slower: the fused kernel never makes them).
         """
         source = x if context is None else context
         query = split_heads(self.query(x), self.n_heads)  # (batch, heads, query, d_head)
-        key = split_heads(self.key(source), self.n_kv_heads)  # (batch, kv_heads, key, d_head)
-        value = split_heads(self.value(source), self.n_kv_heads)
-
         if self.qk_norm:
-            query, key = F.rms_norm(query, (self.d_head,)), F.rms_norm(key, (self.d_head,))
+            query = F.rms_norm(query, (self.d_head,))
         if rotary is not None:
-            query, key = apply_rotary(query, rotary), apply_rotary(key, rotary)
-        if cache is not None:
-            key, value = cache.append(key, value)
+            query = apply_rotary(query, rotary)
+
+        if isinstance(cache, ContextCache):
+            key, value = cache.get(lambda: self.keys_and_values(source, rotary))
+        else:
+            key, value = self.keys_and_values(source, rotary)
+            if cache is not None:
+                key, value = cache.append(key, value)
 
         causal = causal and query.shape[2] > 1  # a lone query is the last position: no key is later
         group = self.n_heads // self.n_kv_heads
@@ -211,10 +222,25 @@ class MultiHeadAttention(nn.Module):
         if need_weights or _explicit_is_faster(query):
             if causal:
                 mask = _and_causal(mask, query, key)
-            mixed, weights = scaled_dot_product_attention(query, key, value, mask, bias=bias, dropout=dropout)
+            mixed, weights = scaled_dot_product_attention(
+                query, key, value, mask, bias=bias, scale=self.scale, dropout=dropout
+            )
         else:
-            mixed = fused_attention(query, key, value, mask, causal=causal, bias=bias, dropout=dropout)
+            mixed = fused_attention(
+                query, key, value, mask, causal=causal, bias=bias, scale=self.scale, dropout=dropout
+            )
         return AttentionOutput(self.output(merge_heads(mixed)), weights if need_weights else None)
+
+    def keys_and_values(
+        self, source: Float[Tensor, "batch key d_context"], rotary: RotaryTables | None = None
+    ) -> tuple[Float[Tensor, "batch kv_heads key d_head"], Float[Tensor, "batch kv_heads key d_head"]]:
+        """The key and the value of each token that answers, head by head."""
+        key = split_heads(self.key(source), self.n_kv_heads)
+        if self.qk_norm:
+            key = F.rms_norm(key, (self.d_head,))
+        if rotary is not None:
+            key = apply_rotary(key, rotary)
+        return key, split_heads(self.value(source), self.n_kv_heads)
 
 
 def fused_attention(
@@ -225,6 +251,7 @@ def fused_attention(
     *,
     causal: bool = False,
     bias: Float[Tensor, "*#batch #query #key"] | None = None,
+    scale: float | None = None,
     dropout: float = 0.0,
 ) -> Float[Tensor, "*batch query d_value"]:
     """The output of `scaled_dot_product_attention` from torch's fused kernel, which never stores the weights.
@@ -243,7 +270,7 @@ def fused_attention(
     if bias is not None:
         bias = bias.to(query.dtype)
         mask = bias if mask is None else torch.where(mask, bias, -math.inf)
-    mixed = F.scaled_dot_product_attention(query, key, value, mask, is_causal=causal, dropout_p=dropout)
+    mixed = F.scaled_dot_product_attention(query, key, value, mask, is_causal=causal, dropout_p=dropout, scale=scale)
     return mixed if blind is None else mixed.masked_fill(blind, 0.0)
 
 

@@ -1,5 +1,7 @@
 """Keys and values of positions already seen, so that generation need not compute them again."""
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -62,3 +64,22 @@ class KVCache:
         self.keys, self.values = self.keys[rows], self.values[rows]
         if self.last_input is not None:
             self.last_input = self.last_input[rows]
+
+
+class ContextCache:
+    """The keys and values that cross-attention finds in its context: computed once, then the same for every step."""
+
+    def __init__(self):
+        self._kept: tuple[Tensor, Tensor] | None = None
+
+    def get(self, compute: Callable[[], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        """What is kept: at the first call, what `compute` answers."""
+        if self._kept is None:
+            self._kept = compute()
+        return self._kept
+
+    def reorder(self, rows: Int[Tensor, "batch"]) -> None:
+        """Go on with sequence `rows[i]` in place of sequence i."""
+        if self._kept is not None:
+            keys, values = self._kept
+            self._kept = keys[rows], values[rows]

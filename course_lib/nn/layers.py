@@ -1,6 +1,7 @@
 """What surrounds attention: norms, the feed-forward network, and the block that joins them."""
 
 from collections.abc import Callable, Collection
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from course_lib.nn.attention import AttentionOutput, MultiHeadAttention
-from course_lib.nn.kv_cache import KVCache
+from course_lib.nn.kv_cache import ContextCache, KVCache
 from course_lib.nn.positions import RotaryTables
 
 
@@ -72,7 +73,10 @@ ACTIVATIONS = {
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
     "relu2": lambda x: F.relu(x).square(),
     "swiglu": F.silu,
+    "geglu": lambda x: F.gelu(x, approximate="tanh"),
 }
+GATED = ("swiglu", "geglu")
+"""Activations of a second linear map, which decide how much of each number of the first passes."""
 
 
 class FeedForward(nn.Module):
@@ -80,16 +84,17 @@ class FeedForward(nn.Module):
 
     FFN(x) = W₂ · activation(W₁ x). Each row of W₁ is a pattern to look for and the matching column of W₂ is what
     to write when it is found (Geva et al. 2021). "swiglu" lets a second linear map decide how much of each number
-    passes, the gate: W₂ · (silu(W₃ x) ⊙ W₁ x). Nothing follows W₂: a ReLU there could only ever add positive
-    numbers to the stream.
+    passes, the gate: W₂ · (silu(W₃ x) ⊙ W₁ x); "geglu" does so with a GELU. Nothing follows W₂: a ReLU there could
+    only ever add positive numbers to the stream.
 
     Args:
         d_model: width in and out.
-        d_ff: width inside. Default: 4 · d_model, or 8/3 · d_model rounded up to a multiple of 8 for "swiglu",
-            which has three matrices, so that both have about the same number of parameters.
-        activation: "relu", "gelu", "gelu_tanh" (the approximation GPT-2 uses), "relu2" or "swiglu".
+        d_ff: width inside. Default: 4 · d_model, or 8/3 · d_model rounded up to a multiple of 8 for the gated
+            ones, which have three matrices, so that both have about the same number of parameters.
+        activation: "relu", "gelu", "gelu_tanh" (the approximation GPT-2 uses), "relu2", "swiglu" or "geglu"
+            (with that approximation, as in T5 1.1).
 
-    Sources: Vaswani et al. 2017, section 3.3; Hendrycks and Gimpel 2016 (GELU); Shazeer 2020 (SwiGLU);
+    Sources: Vaswani et al. 2017, section 3.3; Hendrycks and Gimpel 2016 (GELU); Shazeer 2020 (SwiGLU, GEGLU);
     So et al. 2021 (squared ReLU).
     """
 
@@ -105,10 +110,10 @@ class FeedForward(nn.Module):
         super().__init__()
         check_choice("activation", activation, ACTIVATIONS)
         if d_ff is None:
-            d_ff = -(-8 * d_model // 3 // 8) * 8 if activation == "swiglu" else 4 * d_model
+            d_ff = -(-8 * d_model // 3 // 8) * 8 if activation in GATED else 4 * d_model
         self.activation = ACTIVATIONS[activation]
         self.up = nn.Linear(d_model, d_ff, bias=bias)
-        self.gate = nn.Linear(d_model, d_ff, bias=bias) if activation == "swiglu" else None
+        self.gate = nn.Linear(d_model, d_ff, bias=bias) if activation in GATED else None
         self.down = nn.Linear(d_ff, d_model, bias=bias)
         self.dropout = nn.Dropout(dropout)
 
@@ -137,6 +142,14 @@ def shift_tokens(
     return torch.cat([own, torch.cat([first, passed_on[:, :-1]], dim=1)], dim=-1)
 
 
+class DecoderBlockOutput(NamedTuple):
+    """What a block with cross-attention answers: the stream, and the weights of both attentions when asked for."""
+
+    output: Float[Tensor, "batch time d_model"]
+    weights: Float[Tensor, "batch heads time past"] | None
+    cross_weights: Float[Tensor, "batch heads time context_time"] | None
+
+
 class TransformerBlock(nn.Module):
     """Attention, then feed-forward, each added to a stream of vectors that runs past them.
 
@@ -159,12 +172,14 @@ class TransformerBlock(nn.Module):
         d_ff: int | None = None,
         *,
         n_kv_heads: int | None = None,
+        d_head: int | None = None,
         norm: str = "layernorm",
         norm_position: str = "pre",
         norm_eps: float = 1e-5,
         activation: str = "gelu",
         bias: bool = True,
         qk_norm: bool = False,
+        scale: float | None = None,
         dropout: float = 0.0,
         attention_dropout: float | None = None,
         cross_attention: bool = False,
@@ -183,7 +198,9 @@ class TransformerBlock(nn.Module):
 
         def new_attention(n_kv_heads: int | None) -> MultiHeadAttention:
             drop = dropout if attention_dropout is None else attention_dropout
-            return MultiHeadAttention(d_model, n_heads, n_kv_heads, bias=bias, qk_norm=qk_norm, dropout=drop)
+            return MultiHeadAttention(
+                d_model, n_heads, n_kv_heads, d_head=d_head, bias=bias, qk_norm=qk_norm, scale=scale, dropout=drop
+            )
 
         self.attention_norm = new_norm()
         self.attention = new_attention(n_kv_heads)
@@ -206,12 +223,13 @@ class TransformerBlock(nn.Module):
         bias: Float[Tensor, "..."] | None = None,
         rotary: RotaryTables | None = None,
         cache: KVCache | None = None,
+        context_cache: ContextCache | None = None,
         need_weights: bool = False,
-    ) -> AttentionOutput:
-        """The stream after this block, and the self-attention weights when they were asked for.
+    ) -> AttentionOutput | DecoderBlockOutput:
+        """The stream after this block, and the attention weights when they were asked for.
 
-        The arguments are those of `MultiHeadAttention.forward`; `context` and `context_mask` go to the
-        cross-attention.
+        The arguments are those of `MultiHeadAttention.forward`; `context`, `context_mask` and `context_cache` go to
+        the cross-attention. A block that has one answers a `DecoderBlockOutput`.
         """
         if (context is None) != (self.cross_attention is None):
             raise ValueError(
@@ -219,7 +237,7 @@ class TransformerBlock(nn.Module):
                 if self.cross_attention is None
                 else "This block has cross-attention: give it `context`, the encoder's output."
             )
-        weights = None
+        weights = cross_weights = None
 
         def attend(x: Tensor) -> Tensor:
             nonlocal weights
@@ -231,13 +249,19 @@ class TransformerBlock(nn.Module):
             return self.dropout(mixed)
 
         def attend_to_context(x: Tensor) -> Tensor:
-            return self.dropout(self.cross_attention(x, context, mask=context_mask).output)
+            nonlocal cross_weights
+            mixed, cross_weights = self.cross_attention(
+                x, context, mask=context_mask, cache=context_cache, need_weights=need_weights
+            )
+            return self.dropout(mixed)
 
         x = self._add(x, attend, self.attention_norm)
         if self.cross_attention is not None:
             x = self._add(x, attend_to_context, self.cross_norm)
         if self.feed_forward is not None:
             x = self._add(x, self.feed_forward, self.feed_forward_norm)
+        if self.cross_attention is not None:
+            return DecoderBlockOutput(x, weights, cross_weights)
         return AttentionOutput(x, weights)
 
     def _add(self, x: Tensor, sublayer: Callable[[Tensor], Tensor], norm: nn.Module) -> Tensor:

@@ -20,7 +20,7 @@ from course_lib.nn.attention import (
     scaled_dot_product_attention,
     split_heads,
 )
-from course_lib.nn.kv_cache import KVCache
+from course_lib.nn.kv_cache import ContextCache, KVCache
 from course_lib.nn.positions import alibi_bias, rotary_tables
 
 TOLERANCE = {
@@ -388,6 +388,35 @@ class TestAgainstTorchMultiheadAttention:
 
 
 class TestMultiHeadAttention:
+    @pytest.mark.parametrize("need_weights", [False, True])
+    def test_another_scale_is_another_size_of_the_queries(self, need_weights):
+        usual, unscaled = MultiHeadAttention(12, 3), MultiHeadAttention(12, 3, scale=1.0)
+        unscaled.load_state_dict(usual.state_dict())
+        with torch.no_grad():
+            for parameter in unscaled.query.parameters():
+                parameter.div_(2.0)  # the square root of d_head = 4
+        x = draw(2, 5, 12, seed=0)
+        mine, other = (module(x, causal=True, need_weights=need_weights).output for module in (unscaled, usual))
+        assert_close(mine, other)
+
+    def test_heads_of_a_width_of_their_own(self):
+        attention = MultiHeadAttention(10, 3, d_head=8)
+        assert attention.query.weight.shape == (24, 10)
+        x = draw(2, 5, 10, seed=0)
+        output, weights = attention(x, need_weights=True)
+        assert output.shape == (2, 5, 10)
+        query, key = (project(x).unflatten(-1, (3, 8)).transpose(1, 2) for project in (attention.query, attention.key))
+        assert_close(weights, (query @ key.mT / 8**0.5).softmax(dim=-1))
+
+    @pytest.mark.parametrize("need_weights", [False, True])
+    def test_the_context_is_read_once(self, need_weights):
+        attention, cache = MultiHeadAttention(12, 3, qk_norm=True), ContextCache()
+        x, context = draw(2, 5, 12, seed=0), draw(2, 7, 12, seed=1)
+        expected = attention(x, context).output
+        assert_close(attention(x[:, :2], context, cache=cache, need_weights=need_weights).output, expected[:, :2])
+        attention.key = attention.value = None  # nobody needs them any more
+        assert_close(attention(x[:, 2:], context, cache=cache, need_weights=need_weights).output, expected[:, 2:])
+
     @pytest.mark.parametrize("n_kv_heads", [1, 2, 3, 6])
     @pytest.mark.parametrize("causal", [False, True])
     def test_grouped_queries_equal_torchs(self, n_kv_heads, causal):

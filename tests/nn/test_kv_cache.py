@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from course_lib.nn.kv_cache import KVCache
+from course_lib.nn.kv_cache import ContextCache, KVCache
 
 
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=5), st.sampled_from([torch.float32, torch.bfloat16]))
@@ -40,3 +40,18 @@ def test_another_batch_or_number_of_heads(batch, heads):
     with pytest.raises(ValueError, match=rf"3 sequences and 2 key-value heads, but it was given {batch} and {heads}"):
         cache.append(new, new)
     assert cache.length == 0
+
+
+def test_a_context_is_computed_once_and_its_rows_can_change_places():
+    cache, calls = ContextCache(), []
+
+    def compute():
+        calls.append(1)
+        return torch.arange(3.0).view(3, 1, 1, 1), torch.arange(3.0, 6.0).view(3, 1, 1, 1)
+
+    cache.reorder(torch.tensor([0, 1, 2]))  # nothing is there yet
+    first, second = cache.get(compute), cache.get(compute)
+    assert len(calls) == 1
+    assert first[0] is second[0]
+    cache.reorder(torch.tensor([2, 2, 0]))
+    assert [kept.flatten().tolist() for kept in cache.get(compute)] == [[2, 2, 0], [5, 5, 3]]

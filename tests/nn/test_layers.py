@@ -13,7 +13,8 @@ from transformers import LlamaConfig
 from transformers.models.llama.modeling_llama import LlamaMLP, LlamaRMSNorm
 
 from course_lib.nn.attention import padding_mask
-from course_lib.nn.layers import ACTIVATIONS, FeedForward, LayerNorm, RMSNorm, TransformerBlock, make_norm
+from course_lib.nn.kv_cache import ContextCache, KVCache
+from course_lib.nn.layers import ACTIVATIONS, GATED, FeedForward, LayerNorm, RMSNorm, TransformerBlock, make_norm
 
 seeds = st.integers(0, 2**31)
 TOLERANCE = {
@@ -124,7 +125,7 @@ class TestFeedForward:
                 return torch.where(x > 0, x * x, 0.0)
             case "gelu":
                 return x * (1 + torch.erf(x / math.sqrt(2))) / 2
-            case "gelu_tanh":
+            case "gelu_tanh" | "geglu":
                 return x / 2 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
             case "swiglu":
                 return x / (1 + torch.exp(-x))
@@ -139,7 +140,7 @@ class TestFeedForward:
         def linear(part: nn.Linear, x: torch.Tensor) -> torch.Tensor:
             return x @ part.weight.T + (part.bias if bias else 0.0)
 
-        if name == "swiglu":
+        if name in GATED:
             hidden = self.activation(name, linear(layer.gate, x)) * linear(layer.up, x)
         else:
             hidden = self.activation(name, linear(layer.up, x))
@@ -184,7 +185,8 @@ class TestFeedForward:
 
     def test_an_unknown_activation(self):
         with pytest.raises(
-            ValueError, match=r"no activation 'tanh': choose one of 'relu', 'gelu', 'gelu_tanh', 'relu2', 'swiglu'"
+            ValueError,
+            match=r"no activation 'tanh': choose one of 'relu', 'gelu', 'gelu_tanh', 'relu2', 'swiglu', 'geglu'",
         ):
             FeedForward(8, activation="tanh")
 
@@ -332,6 +334,25 @@ class TestTransformerBlock:
             TransformerBlock(8, 2, norm="instance")
         with pytest.raises(ValueError, match=r"no activation 'mish'"):
             TransformerBlock(8, 2, activation="mish")
+
+    def test_a_block_with_cross_attention_shows_both_weights(self):
+        block, x, context = TransformerBlock(8, 2, cross_attention=True), torch.randn(1, 3, 8), torch.randn(1, 5, 8)
+        shown = block(x, context=context, causal=True, need_weights=True)
+        assert shown.weights.shape == (1, 2, 3, 3)
+        assert shown.cross_weights.shape == (1, 2, 3, 5)
+        assert_close(shown.cross_weights.sum(dim=-1), torch.ones(1, 2, 3))
+        hidden = block(x, context=context, causal=True)
+        assert_close(hidden.output, shown.output)
+        assert hidden.weights is hidden.cross_weights is None
+
+    def test_a_block_through_both_caches(self):
+        block, x, context = TransformerBlock(8, 2, cross_attention=True), torch.randn(1, 4, 8), torch.randn(1, 5, 8)
+        own, of_context = KVCache(1, 2, 4, 4), ContextCache()
+        parts = [
+            block(part, context=context, causal=True, cache=own, context_cache=of_context).output
+            for part in x.split([2, 1, 1], dim=1)
+        ]
+        assert_close(torch.cat(parts, dim=1), block(x, context=context, causal=True).output, rtol=1e-4, atol=1e-5)
 
     def test_context_and_cross_attention_belong_together(self):
         x = torch.randn(1, 3, 8)
