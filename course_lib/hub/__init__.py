@@ -1,6 +1,7 @@
 """Models in folders: our own format, and to and from Hugging Face's."""
 
+from course_lib.hub.bert import bert_from_huggingface
 from course_lib.hub.folder import load_model, save_model
 from course_lib.hub.huggingface import gpt_from_huggingface, to_huggingface
 
-__all__ = ["gpt_from_huggingface", "load_model", "save_model", "to_huggingface"]
+__all__ = ["bert_from_huggingface", "gpt_from_huggingface", "load_model", "save_model", "to_huggingface"]

@@ -13,7 +13,7 @@ def randomise(model: nn.Module) -> nn.Module:
     torch.manual_seed(0)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            parameter.normal_(mean=float("norm" in name or "ln_" in name), std=0.2)
+            parameter.normal_(mean=float("norm" in name.lower() or "ln_" in name), std=0.2)
     return model.eval()
 
 

@@ -155,7 +155,7 @@ def test_architectures_and_settings_that_we_do_not_have(tmp_path):
 
 
 def test_offline_the_answer_comes_at_once_and_says_what_to_do(monkeypatch):
-    monkeypatch.setattr("course_lib.hub.huggingface._hub_answers", lambda: False)
+    monkeypatch.setattr("course_lib.hub.huggingface.hub_answers", lambda: False)
     start = time.perf_counter()
     with pytest.raises(FileNotFoundError, match=r"'someone/some-gpt2' is not on this machine.*load_model"):
         gpt_from_huggingface("someone/some-gpt2")
@@ -167,11 +167,11 @@ def test_a_hub_that_does_not_answer_is_known_in_seconds(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     from huggingface_hub import constants
 
-    from course_lib.hub.huggingface import _hub_answers
+    from course_lib.hub.places import hub_answers
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
-    assert not _hub_answers()
+    assert not hub_answers()
 
 
 def test_folders_that_hold_no_model(tmp_path, make_gpt):
