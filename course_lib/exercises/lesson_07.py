@@ -237,19 +237,25 @@ def _corpus(draw: Draw) -> tuple[dict[Word, int], int]:
 
 
 def _learn(
-    words: dict[Word, int], n_merges: int, *, key: Callable, update: bool = True, counts_of=count_pairs
+    words: dict[Word, int],
+    n_merges: int,
+    *,
+    choose: Callable[[dict[Pair, int]], Pair],
+    update: bool = True,
+    counts_of: Callable[[dict[Word, int]], dict[Pair, int]] = count_pairs,
 ) -> list[Pair]:
     merges: list[Pair] = []
     while len(merges) < n_merges and (counts := counts_of(words)):
-        best = min(counts, key=lambda pair: key(counts, pair))
+        best = choose(counts)
         merges.append(best)
         if update:
             words = {join_pair(word, best): often for word, often in words.items()}
     return merges
 
 
-def _most_frequent_first(counts: dict[Pair, int], pair: Pair) -> tuple:
-    return -counts[pair], pair
+def _most_frequent(counts: dict[Pair, int]) -> Pair:
+    """Of several that are equally frequent, the first in alphabetical order."""
+    return min(counts, key=lambda pair: (-counts[pair], pair))
 
 
 def _top_pairs(words: dict[Word, int], n_merges: int) -> list[Pair]:
@@ -271,7 +277,7 @@ def learn_merges(words, n_merges):
         words = {join_pair(word, best): often for word, often in words.items()}
     return merges
 """,
-    also_right=[lambda words, n_merges: _learn(words, n_merges, key=_most_frequent_first)],
+    also_right=[lambda words, n_merges: _learn(words, n_merges, choose=_most_frequent)],
     misconceptions=[
         Misconception(
             _top_pairs,
@@ -279,18 +285,18 @@ def learn_merges(words, n_merges):
             "new token appear, and the pairs that lost a token to it shrink. Count again after each merge.",
         ),
         Misconception(
-            lambda words, n_merges: _learn(words, n_merges, key=_most_frequent_first, update=False),
+            lambda words, n_merges: _learn(words, n_merges, choose=_most_frequent, update=False),
             "The same pair again and again: the words were not changed after a merge. Put join_pair(word, best) for "
             "each word.",
         ),
         Misconception(
-            lambda words, n_merges: _learn(words, n_merges, key=lambda counts, pair: -counts[pair]),
+            lambda words, n_merges: _learn(words, n_merges, choose=lambda counts: max(counts, key=counts.get)),
             "Among pairs that occur equally often you took the one that was met first, so the result depends on the "
             "order of the texts. The rule here: the first in alphabetical order.",
         ),
         Misconception(
             lambda words, n_merges: _learn(
-                words, n_merges, key=lambda counts, pair: (-counts[pair], tuple(-ord(c) for c in "".join(pair)))
+                words, n_merges, choose=lambda counts: max(counts, key=lambda pair: (counts[pair], pair))
             ),
             "Among pairs that occur equally often you took the last in alphabetical order (max of (count, pair) does "
             "that). The rule here is the first.",
@@ -299,7 +305,7 @@ def learn_merges(words, n_merges):
             lambda words, n_merges: _learn(
                 words,
                 n_merges,
-                key=_most_frequent_first,
+                choose=_most_frequent,
                 counts_of=lambda words: count_pairs(dict.fromkeys(words, 1)),
             ),
             "Each word counted once. Weigh its pairs by how often it occurs.",

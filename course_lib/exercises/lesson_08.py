@@ -143,8 +143,9 @@ def embed(tokens, token_table, position_table, past):
             lambda tokens, token_table, position_table, past: (
                 token_table[tokens] * math.sqrt(token_table.shape[1]) + position_table[past : past + tokens.shape[1]]
             ),
-            "The factor √d_model belongs to the original Transformer (section 3.4), where the positions are sines of "
-            "size 1. GPT-2 learns its positions, starts them as small as the tokens, and has no factor.",
+            "The factor √d_model belongs to the original Transformer (section 3.4), where the positions are sines and "
+            "cosines, up to 1 in size. GPT-2 learns its positions, starts both tables small (a spread of 0.02 for "
+            "tokens, 0.01 or 0.02 for places), and has no factor.",
         ),
     ],
     hints=(
