@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from course_lib.hub.folder import own_tensors
+from course_lib.hub.folder import listed, own_tensors
 from course_lib.hub.formats import OUR_ACTIVATION, THEIR_ACTIVATION
 from course_lib.hub.places import model_folder, quiet, read_weights
 from course_lib.models.bert import (
@@ -31,9 +31,6 @@ BERTModel = (
     BERT | BERTForPretraining | BERTForSequenceClassification | BERTForTokenClassification | BERTForQuestionAnswering
 )
 Weights = dict[str, Tensor]
-
-SHOWN = 5
-"""How many names a message lists before it only counts."""
 
 
 @dataclass(frozen=True)
@@ -233,12 +230,6 @@ def _check_names(names: dict[str, str], weights: Weights, ours: BERTModel, where
                 f"In {where}, {names[name]} has shape {tuple(weights[names[name]].shape)}, and by config.json it "
                 f"should be {tuple(tensor.shape)}."
             )
-
-
-def listed(names: list[str]) -> str:
-    """How many weights there are, and the first five by name."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{len(names)} weight{'s' * (len(names) != 1)} ({', '.join(names[:SHOWN])}{more})"
 
 
 def _family_of(config: BERTConfig) -> str:

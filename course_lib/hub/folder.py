@@ -20,16 +20,33 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from course_lib.models.bert import (
+    BERT,
+    BERTConfig,
+    BERTForPretraining,
+    BERTForQuestionAnswering,
+    BERTForSequenceClassification,
+    BERTForTokenClassification,
+)
 from course_lib.models.gpt import GPT, GPTConfig
 from course_lib.text.bundled import data_folder
 from course_lib.text.tokenizers import load_tokenizer
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 
-KINDS: dict[str, tuple[type[nn.Module], type]] = {"gpt": (GPT, GPTConfig)}
+KINDS: dict[str, tuple[type[nn.Module], type]] = {
+    "gpt": (GPT, GPTConfig),
+    "bert": (BERT, BERTConfig),
+    "bert_for_pretraining": (BERTForPretraining, BERTConfig),
+    "bert_for_sequence_classification": (BERTForSequenceClassification, BERTConfig),
+    "bert_for_token_classification": (BERTForTokenClassification, BERTConfig),
+    "bert_for_question_answering": (BERTForQuestionAnswering, BERTConfig),
+}
 """The models that a folder can hold: what `config.json` calls them, their class, and the class of their config."""
 
 VERSION = 1
+SHOWN = 5
+"""How many names a message lists before it only counts."""
 PADDED_TO = 128
 """A model's vocabulary may be its tokenizer's, rounded up to a multiple of at most this."""
 
@@ -121,6 +138,12 @@ def check_vocabularies(model: nn.Module, tokenizer: Any) -> None:
             f"The tokenizer has {tokens} tokens and the model a vocabulary of {rows}, so they do not belong "
             "together: use the tokenizer that the model was trained with."
         )
+    fills, filler = getattr(model.config, "pad_id", None), getattr(tokenizer, "pad_id", None)
+    if None not in (fills, filler) and fills != filler:
+        raise ValueError(
+            f"The tokenizer fills short rows with token {filler}, and the model takes {fills} for padding: build the "
+            f"model with pad_id={filler}."
+        )
 
 
 @contextmanager
@@ -163,7 +186,10 @@ def _read_config(folder: Path) -> dict:
     except ValueError as error:
         raise ValueError(f"{path} is damaged: it holds no valid JSON ({error}).") from None
     if isinstance(content, dict) and "architectures" in content:
-        raise ValueError(f"{folder} holds a model of Hugging Face's format: load it with gpt_from_huggingface.")
+        raise ValueError(
+            f"{folder} holds a model of Hugging Face's format ({content.get('model_type', 'of no named kind')}): load "
+            "it with gpt_from_huggingface or bert_from_huggingface."
+        )
     if not isinstance(content, dict) or not {"model", "version", "config", "sha256"} <= content.keys():
         raise ValueError(f"{path} does not describe a model of this course: save it with save_model.")
     if content["model"] not in KINDS:
@@ -198,10 +224,13 @@ def _fill(model: nn.Module, path: Path) -> None:
     except SafetensorError as error:
         raise ValueError(f"{path} is no valid safetensors file ({error}): save the model again.") from None
     own = dict(own_tensors(model))
-    if differ := sorted(own.keys() ^ weights.keys()):
-        raise ValueError(
-            f"{path} does not fit its {CONFIG}: {len(differ)} tensors are on one side only, such as {differ[0]}."
-        )
+    problems = []
+    if missing := [name for name in own if name not in weights]:
+        problems.append(f"it lacks {listed(missing)}")
+    if left_over := [name for name in weights if name not in own]:
+        problems.append(f"it holds {listed(left_over)}, which the model has not")
+    if problems:
+        raise ValueError(f"{path} does not fit its {CONFIG}: {', and '.join(problems)}.")
     for name, tensor in own.items():
         if tensor.shape != weights[name].shape:
             raise ValueError(
@@ -209,3 +238,9 @@ def _fill(model: nn.Module, path: Path) -> None:
                 f"{tuple(tensor.shape)} by the config."
             )
     model.load_state_dict(weights, strict=False)
+
+
+def listed(names: list[str]) -> str:
+    """How many weights there are, and the first five by name."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{len(names)} weight{'s' * (len(names) != 1)} ({', '.join(names[:SHOWN])}{more})"

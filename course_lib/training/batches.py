@@ -30,6 +30,17 @@ class Source(Protocol):
         """Everything once, always the same: for evaluation."""
 
 
+@runtime_checkable
+class Drawn(Protocol):
+    """A source whose passes are lists of groups, drawn by a generator; each group becomes a batch."""
+
+    def _draw_pass(self, batch_size: int, generator: torch.Generator) -> Sequence[Tensor]:
+        """The groups of one pass."""
+
+    def _batch(self, group: list[int]) -> tuple[Tensor, ...]:
+        """The batch of a group."""
+
+
 class Shuffled:
     """Batches without end from a place that can be noted, and found again: what an interrupted run needs.
 
@@ -37,7 +48,7 @@ class Shuffled:
     had before the pass was drawn, and the number of groups taken from it.
     """
 
-    def __init__(self, source: "Documents | Windows", batch_size: int, generator: torch.Generator):
+    def __init__(self, source: Drawn, batch_size: int, generator: torch.Generator):
         self.source = source
         self.batch_size = batch_size
         self.generator = generator
@@ -45,10 +56,10 @@ class Shuffled:
         self._groups: Sequence[Tensor] = []
         self._taken = 0
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         return self
 
-    def __next__(self) -> Batch:
+    def __next__(self) -> tuple[Tensor, ...]:
         if self._taken == len(self._groups):
             self._draw_pass()
         group = self._groups[self._taken]
@@ -71,11 +82,38 @@ class Shuffled:
         self._taken = 0
 
 
-class Documents:
+class Rows:
+    """Rows of different lengths. Those of similar length share a batch, which leaves little padding.
+
+    A subclass says what the batch of a group is (`_batch`). `lengths` holds a number for each row: its size.
+    """
+
+    lengths: Int[Tensor, "rows"]
+
+    def shuffled(self, batch_size: int, generator: torch.Generator) -> Shuffled:
+        """Batches without end: every row once, in a new order, then again."""
+        return Shuffled(self, batch_size, generator)
+
+    def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, ...]]:
+        """Every row once, from short to long: for evaluation."""
+        for group in self.lengths.argsort(stable=True).split(batch_size):
+            yield self._batch(group.tolist())
+
+    def _draw_pass(self, batch_size: int, generator: torch.Generator) -> list[Tensor]:
+        # Sorting by a length with noise keeps batches even, and makes them differ from one pass to the next.
+        noise = torch.rand(len(self.lengths), generator=generator) * 0.2 + 0.9
+        groups = (self.lengths * noise).argsort().split(batch_size)
+        return [groups[index] for index in torch.randperm(len(groups), generator=generator).tolist()]
+
+    def _batch(self, group: list[int]) -> tuple[Tensor, ...]:
+        raise NotImplementedError
+
+
+class Documents(Rows):
     """Whole documents, each read from its beginning, so that no window hides the past.
 
-    A row is `end_id`, then the document, then `end_id` again, cut off after `context_length` predictions. Documents
-    of similar length share a batch, which leaves little padding; padding is never a target.
+    A row is `end_id`, then the document, then `end_id` again, cut off after `context_length` predictions. Padding is
+    never a target.
 
     Args:
         documents: the token ids of each document.
@@ -101,21 +139,6 @@ class Documents:
     def largest_id(self) -> int:
         """The largest token id in any document: the model's vocabulary must hold it."""
         return max(int(row.max()) for row in self.rows)
-
-    def shuffled(self, batch_size: int, generator: torch.Generator) -> Shuffled:
-        """Batches without end: every document once, in a new order, then again."""
-        return Shuffled(self, batch_size, generator)
-
-    def in_order(self, batch_size: int) -> Iterator[Batch]:
-        """Every document once, from short to long: for evaluation."""
-        for group in self.lengths.argsort(stable=True).split(batch_size):
-            yield self._batch(group.tolist())
-
-    def _draw_pass(self, batch_size: int, generator: torch.Generator) -> list[Tensor]:
-        # Sorting by a length with noise keeps batches even, and makes them differ from one pass to the next.
-        noise = torch.rand(len(self.rows), generator=generator) * 0.2 + 0.9
-        groups = (self.lengths * noise).argsort().split(batch_size)
-        return [groups[index] for index in torch.randperm(len(groups), generator=generator).tolist()]
 
     def _batch(self, indices: list[int]) -> Batch:
         rows = [self.rows[index] for index in indices]
@@ -252,7 +275,7 @@ def split_batch(batch: tuple[Tensor, ...], n_pieces: int) -> list[Piece]:
     if n_pieces == 1:
         return [Piece(batch, count_targets(batch))]
     parts = zip(*(torch.tensor_split(tensor, n_pieces) for tensor in batch), strict=True)
-    fullest = int((batch[-1] != IGNORED).flatten(1).sum(1).argmax())
+    fullest = int((batch[-1] != IGNORED).reshape(len(batch[-1]), -1).sum(1).argmax())
     stand_in = Piece(tuple(tensor[fullest : fullest + 1] for tensor in batch), 0)
     return [Piece(part, n_targets) if (n_targets := count_targets(part)) else stand_in for part in parts]
 
