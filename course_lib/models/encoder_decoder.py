@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from course_lib.models.gpt import IGNORED
+from course_lib.models.inputs import check_range, mean_cross_entropy
 from course_lib.nn.attention import check_head_counts, padding_mask
 from course_lib.nn.kv_cache import ContextCache, KVCache
 from course_lib.nn.layers import ACTIVATIONS, NORMS, TransformerBlock, check_choice, make_norm
@@ -17,6 +17,7 @@ from course_lib.nn.positions import LearnedPositions, RelativeBias, sinusoidal_e
 
 POSITIONS = ("sinusoidal", "learned", "relative", "none")
 NORM_POSITIONS = ("pre", "post")
+OTHER_TOKENIZER = "was the text encoded with another tokenizer?"
 
 
 @dataclass(frozen=True)
@@ -288,17 +289,12 @@ class EncoderDecoder(nn.Module):
             nn.init.normal_(self.unembedding.weight, std=self.config.d_model**-0.5)
 
     def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy in nats over the targets that are not IGNORED.
+        """Mean cross-entropy in nats; labels are smoothed in training alone, so that what is measured is the truth's.
 
-        With smoothing ε (in training alone, so that what is measured stays in nats of the truth) the target's
-        probability is (1 - ε) and the rest goes to all tokens alike: Szegedy et al. 2016, section 7.
+        Source: Szegedy et al. 2016, section 7; Vaswani et al. 2017, section 5.4.
         """
-        self._check_vocabulary(targets.masked_fill(targets == IGNORED, 0))
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         smoothing = self.config.label_smoothing if self.training else 0.0
-        return F.cross_entropy(
-            logits.flatten(0, 1), targets.flatten().long(), ignore_index=IGNORED, label_smoothing=smoothing
-        )
+        return mean_cross_entropy(logits, targets, "Target", OTHER_TOKENIZER, label_smoothing=smoothing)
 
     def _check(self, what: str, tokens: Tensor, past: int = 0) -> None:
         """Raise ValueError for a text past the context, or a token that is none of the vocabulary's."""
@@ -308,18 +304,7 @@ class EncoderDecoder(nn.Module):
                 f"The {what} is {length} tokens long, but this model's positions end after "
                 f"{self.config.context_length}. Shorten the text, or build the model with a larger context_length."
             )
-        self._check_vocabulary(tokens)
-
-    def _check_vocabulary(self, tokens: Tensor) -> None:
-        # Reading the tokens' range would stall a GPU at every step; there the embedding itself reports an error.
-        if tokens.device.type == "cpu" and tokens.numel() and not torch.compiler.is_compiling():
-            low, high = int(tokens.min()), int(tokens.max())
-            if low < 0 or high >= self.config.vocab_size:
-                outside = high if high >= self.config.vocab_size else low
-                raise ValueError(
-                    f"Token {outside} is outside the vocabulary 0 … {self.config.vocab_size - 1}: was the text encoded "
-                    "with another tokenizer?"
-                )
+        check_range("Token", tokens, self.config.vocab_size, OTHER_TOKENIZER)
 
 
 class _Side(nn.Module):

@@ -28,13 +28,26 @@ def check_range(what: str, ids: Tensor, count: int, advice: str) -> None:
 
 
 def mean_cross_entropy(
-    logits: Float[Tensor, "*places classes"], targets: Int[Tensor, "*places"], what: str, advice: str
+    logits: Float[Tensor, "*places classes"],
+    targets: Int[Tensor, "*places"],
+    what: str,
+    advice: str,
+    *,
+    label_smoothing: float = 0.0,
 ) -> Float[Tensor, ""]:
     """Mean cross-entropy in nats over the targets that are not IGNORED, at least in float32; 0 when none is left.
+
+    With `label_smoothing` ε the target has the probability 1 - ε, and the rest is spread over all classes alike.
 
     Raises ValueError for a target that is no class; `what` and `advice` as in `check_range`.
     """
     check_range(what, targets.masked_fill(targets == IGNORED, 0), logits.shape[-1], advice)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    total = F.cross_entropy(logits.flatten(0, -2), targets.flatten().long(), ignore_index=IGNORED, reduction="sum")
+    total = F.cross_entropy(
+        logits.flatten(0, -2),
+        targets.flatten().long(),
+        ignore_index=IGNORED,
+        reduction="sum",
+        label_smoothing=label_smoothing,
+    )
     return total / (targets != IGNORED).sum().clamp(min=1)

@@ -280,5 +280,5 @@ def test_tokens_of_another_vocabulary():
     for source, targets in itertools.product((SOURCE, SOURCE + 9), (TARGETS, TARGETS.abs() + 9)):
         if source is SOURCE and targets is TARGETS:
             continue
-        with pytest.raises(ValueError, match="outside the vocabulary 0 … 12: was the text encoded with another"):
+        with pytest.raises(ValueError, match="is outside 0 … 12: was the text encoded with another"):
             model(source, targets)
