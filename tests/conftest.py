@@ -1,4 +1,5 @@
-"""What every test shares: two threads, and property tests that draw the same examples each time.
+"""What every test shares: two threads (one where tests run side by side), and property tests that draw the same
+examples each time.
 
 Shapes and types are checked while the tests run: `addopts` in pyproject.toml gives `course_lib` to jaxtyping's
 import hook, so a tensor of the wrong shape fails at the call that passed it.
@@ -6,7 +7,7 @@ import hook, so a tensor of the wrong shape fails at the call that passed it.
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as course_lib.notebook.start does, and why
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 

@@ -220,6 +220,19 @@ def test_arguments_reach_the_command(checkout: Path, monkeypatch: pytest.MonkeyP
     assert called == [["python", "-m", "pytest", "-k", "attention"]]
 
 
+@pytest.mark.parametrize(("statuses", "status"), [([0, 0], 0), ([1, 0], 1), ([0, 2], 2), ([2, 1], 2)])
+def test_every_part_of_the_checks_runs_and_each_can_fail(
+    statuses: list[int], status: int, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`test` runs the lessons after all else, whatever came of that; between them the parts leave out no test."""
+    called = []
+    answers = iter(statuses)
+    monkeypatch.setattr(setup, "set_up", lambda root: Path("python"))
+    monkeypatch.setattr(setup.subprocess, "call", lambda command, cwd: called.append(command) or next(answers))
+    assert setup.main(["test"]) == status
+    assert [command[-2:] for command in called] == [["-m", "not notebooks"], ["-m", "notebooks"]]
+
+
 def test_the_makefile_and_the_script_agree() -> None:
     """Every command of the script is a target of make, and the other way round."""
     makefile = (ROOT / "Makefile").read_text()

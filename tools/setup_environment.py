@@ -33,15 +33,19 @@ NEEDED_BYTES = (9 if sys.platform == "linux" else 3) * 2**30
 REQUIREMENTS = ("requirements.txt", "requirements-dev.txt")
 INPUTS = (*REQUIREMENTS, "constraints.txt", "pyproject.toml", "setup.py")
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
+PYTEST = ["-m", "pytest"]
+# Files of tests side by side, one on each core; no more than four, for each takes about a gigabyte.
+SIDE_BY_SIDE = ["--numprocesses", "logical", "--maxprocesses", "4", "--dist", "loadfile"]
+# What each command runs in .venv, one after the other. The lessons have limits of time: they get the machine alone.
 COMMANDS = {
-    "setup": None,
-    "lab": ["-m", "jupyterlab", "--LabApp.extension_manager=readonly", FIRST_LESSON],
-    "test": ["-m", "pytest"],
-    "test-fast": ["-m", "pytest", "-m", "not notebooks and not browser and not slow"],
-    "notebooks": ["-m", "course_lib.cli", "notebooks"],
-    "bench": ["-m", "course_lib.cli", "bench"],
-    "address": ["-m", "course_lib.cli", "address"],
-    "picture": ["-m", "tools.lab_in_browser", "00", "notebooks/figures/readme.png"],
+    "setup": [],
+    "lab": [["-m", "jupyterlab", "--LabApp.extension_manager=readonly", FIRST_LESSON]],
+    "test": [[*PYTEST, *SIDE_BY_SIDE, "-m", "not notebooks"], [*PYTEST, "-m", "notebooks"]],
+    "test-fast": [[*PYTEST, *SIDE_BY_SIDE, "-m", "not notebooks and not browser and not slow"]],
+    "notebooks": [["-m", "course_lib.cli", "notebooks"]],
+    "bench": [["-m", "course_lib.cli", "bench"]],
+    "address": [["-m", "course_lib.cli", "address"]],
+    "picture": [["-m", "tools.lab_in_browser", "00", "notebooks/figures/readme.png"]],
 }
 ANNOUNCED = {
     "lab": "Opening JupyterLab at " + FIRST_LESSON + " (Ctrl-C twice closes it).",
@@ -82,13 +86,17 @@ def main(arguments=None):
 
 
 def run(command, python, rest):
-    """Run a command with the Python of .venv, and return its exit status."""
-    if COMMANDS[command] is None:
+    """Run a command with the Python of .venv, and return its exit status: of several parts, the first that failed."""
+    parts = COMMANDS[command]
+    if not parts:
         return 0
     print(ANNOUNCED[command], flush=True)
     if command == "lab" and hasattr(os, "geteuid") and os.geteuid() == 0:
         rest = ["--allow-root", *rest]  # in a container there often is no other user
-    return subprocess.call([str(python), *COMMANDS[command], *rest], cwd=str(ROOT))
+    if command == "test" and rest:
+        parts = [PYTEST]  # whoever chooses tests gets these and nothing else
+    statuses = [subprocess.call([str(python), *part, *rest], cwd=str(ROOT)) for part in parts]
+    return next((status for status in statuses if status != 0), 0)
 
 
 def set_up(root):
