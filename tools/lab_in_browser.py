@@ -108,7 +108,8 @@ def lab_server(folder: Path) -> Iterator[tuple[str, Path]]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     token = secrets.token_hex(8)
-    options = [option for option in COMMANDS["lab"] if option != FIRST_LESSON]
+    (arguments,) = COMMANDS["lab"]
+    options = [option for option in arguments if option != FIRST_LESSON]
     options += ["--no-browser", f"--ServerApp.root_dir={folder}", "--ServerApp.ip=127.0.0.1"]
     options += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--ServerApp.allow_root=True"]
     options += [f"--IdentityProvider.token={token}"]
