@@ -5,27 +5,48 @@ matrix is 2abc of them. Only matrix products are counted; the rest (norms, activ
 large model's arithmetic, though not of its time.
 """
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from course_lib.models.gpt import GPTConfig
 
 
 @dataclass(frozen=True)
 class ParameterCount:
-    """How many trained numbers each part of a GPT has; a tied unembedding has none of its own."""
+    """How many trained numbers each part of a GPT has, all blocks together, in the order in which a text passes them.
+
+    `up` counts every matrix that leads into the feed-forward network, a gate included. A tied unembedding has none of
+    its own.
+    """
 
     token_embedding: int
     positions: int
-    attention: int
-    feed_forward: int
-    norms: int
+    query_key_value: int
+    attention_output: int
+    up: int
+    down: int
+    block_norms: int
+    final_norm: int
     unembedding: int
+
+    @property
+    def attention(self) -> int:
+        """The four projections of every block."""
+        return self.query_key_value + self.attention_output
+
+    @property
+    def feed_forward(self) -> int:
+        """The feed-forward network of every block."""
+        return self.up + self.down
+
+    @property
+    def norms(self) -> int:
+        """Every norm."""
+        return self.block_norms + self.final_norm
 
     @property
     def total(self) -> int:
         """All of them."""
-        parts = (self.token_embedding, self.positions, self.attention, self.feed_forward, self.norms, self.unembedding)
-        return sum(parts)
+        return sum(astuple(self))
 
     @property
     def without_embeddings(self) -> int:
@@ -34,25 +55,23 @@ class ParameterCount:
 
 
 def count_parameters(config: GPTConfig) -> ParameterCount:
-    """The parameters of a GPT, by formula.
+    """The parameters of a GPT, by formula: a map from a to b numbers has a · b weights, and b more with biases.
 
-    For GPT-2 (biases, tied, d_ff = 4d) that is V·d + T·d + L · (12d² + 13d) + 2d.
+    For GPT-2 (biases, tied, d_ff = 4d) that is V·d + T·d + L · (12d² + 13d) + 2d in all.
     """
-    d, layers = config.d_model, config.n_layers
+    d, layers, bias = config.d_model, config.n_layers, int(config.bias)
     norm_size = 2 * d if config.norm == "layernorm" and config.bias else d
-    norms = {"pre": 2 * layers + 1, "post": 2 * layers, "none": 0}[config.norm_position]
+    norms_of_a_block = 0 if config.norm_position == "none" else 1 + config.feed_forward
     positions = {"learned": config.context_length * d, "relative": RELATIVE_BUCKETS * config.n_heads}
-    biases = {
-        "attention": 2 * d + 2 * config.kv_heads * config.d_head,
-        "feed_forward": _gates(config) * inner_width(config) + d,
-    }
     return ParameterCount(
         token_embedding=config.vocab_size * d,
         positions=positions.get(config.positions, 0),
-        attention=layers * (_attention_weights(config) + config.bias * biases["attention"]),
-        feed_forward=layers
-        * (_feed_forward_weights(config) + config.bias * (_gates(config) * inner_width(config) + d)),
-        norms=norms * norm_size,
+        query_key_value=layers * (d + bias) * (d + 2 * config.kv_heads * config.d_head),
+        attention_output=layers * (d + bias) * d,
+        up=config.feed_forward * layers * (d + bias) * _gates(config) * inner_width(config),
+        down=config.feed_forward * layers * (inner_width(config) + bias) * d,
+        block_norms=layers * norms_of_a_block * norm_size,
+        final_norm=norm_size if config.norm_position == "pre" else 0,
         unembedding=0 if config.tie_embeddings else config.vocab_size * d,
     )
 
@@ -136,4 +155,4 @@ def _attention_weights(config: GPTConfig) -> int:
 
 def _feed_forward_weights(config: GPTConfig) -> int:
     """Weights of one block's feed-forward matrices."""
-    return (_gates(config) + 1) * config.d_model * inner_width(config)
+    return config.feed_forward * (_gates(config) + 1) * config.d_model * inner_width(config)

@@ -41,6 +41,14 @@ SIZES: dict[str, GPTConfig] = {
 }
 """Named sizes. GPT-2's are those of Radford et al. 2019, table 2, with the heads of the published models."""
 
+GPT2: dict[str, GPTConfig] = {
+    "GPT-2 small": SIZES["gpt2"],
+    "GPT-2 medium": SIZES["gpt2-medium"],
+    "GPT-2 large": SIZES["gpt2-large"],
+    "GPT-2 XL": SIZES["gpt2-xl"],
+}
+"""The published four, by the names that people use for them."""
+
 
 def named_config(name: str, **changes: Any) -> GPTConfig:
     """The config of a named size, with some settings changed: `named_config("gpt2", vocab_size=1024)`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,25 +12,15 @@ import traitlets
 from matplotlib.figure import Figure
 
 from course_lib import plots
+from course_lib.models.counting import count_parameters
+from course_lib.models.gpt import GPTConfig
+from course_lib.models.sizes import GPT2
 from course_lib.widgets.base import CourseWidget
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from course_lib.models.gpt import GPTConfig
-
-SIZES = ("vocab_size", "context_length", "d_model", "n_heads", "n_layers")
-
-# Radford et al. 2019, table 2, with the numbers of heads from the published checkpoints.
-GPT2: Mapping[str, Mapping[str, int]] = {
-    name: {"vocab_size": 50257, "context_length": 1024, "d_model": d_model, "n_heads": n_heads, "n_layers": n_layers}
-    for name, d_model, n_heads, n_layers in (
-        ("GPT-2 small", 768, 12, 12),
-        ("GPT-2 medium", 1024, 16, 24),
-        ("GPT-2 large", 1280, 20, 36),
-        ("GPT-2 XL", 1600, 25, 48),
-    )
-}
+SETTINGS = ("vocab_size", "context_length", "d_model", "n_heads", "n_layers")
 
 RANGES = {
     "vocab_size": (32, 64, 128, 256, 512, 1024, 4096, 16384, 32000, 50257, 128256),
@@ -47,44 +37,45 @@ class Part:
     """One component of a GPT with GPT-2's choices.
 
     Attributes:
-        name: such as "feed-forward, up".
+        name: such as "feed-forward: up".
+        counted_as: its attribute of `ParameterCount`.
         holds: which parameters are its own: a pattern of their names.
         formula: how many numbers it has, in the letters of the lesson: V, T, d, L.
-        count: the same, worked out.
         comes_out: the shape of what it answers, for a text of `time` tokens.
     """
 
     name: str
+    counted_as: str
     holds: str
     formula: str
-    count: int
     comes_out: str
 
-
-def parts_of(config: GPTConfig) -> list[Part]:
-    """The components in the order in which a text passes them, all blocks together; learned positions, d_ff = 4d."""
-    v, t, d, n = config.vocab_size, config.context_length, config.d_model, config.n_layers
-    untied = 0 if config.tie_embeddings else v * d
-    stream, wide = "(batch, time, d)", "(batch, time, 4d)"
-    return [
-        Part("token embedding", r"^token_embedding\.", "V·d", v * d, stream),
-        Part("positions", r"^positions\.", "T·d", t * d, "(time, d)"),
-        Part("attention: query, key, value", r"attention\.(query|key|value)\.", "L·(3d² + 3d)", n * 3 * (d * d + d),
-             "3 × (batch, heads, time, d/heads)"),
-        Part("attention: output", r"attention\.output\.", "L·(d² + d)", n * (d * d + d), stream),
-        Part("feed-forward: up", r"feed_forward\.up\.", "L·(4d² + 4d)", n * 4 * (d * d + d), wide),
-        Part("feed-forward: down", r"feed_forward\.down\.", "L·(4d² + d)", n * (4 * d * d + d), stream),
-        Part("norms of the blocks", r"(attention|feed_forward)_norm\.", "L·4d", n * 4 * d, stream),
-        Part("final norm", r"^final_norm\.", "2d", 2 * d, stream),
-        Part("unembedding", r"^unembedding\.", "V·d" if untied else "0 (tied)", untied, "(batch, time, V)"),
-    ]  # fmt: skip
+    def count(self, config: GPTConfig) -> int:
+        """The formula, worked out."""
+        return getattr(count_parameters(config), self.counted_as)
 
 
-def count_by_part(model: nn.Module, parts: list[Part]) -> list[int]:
-    """How many numbers of each part the model really has; one more at the end for parameters of no part."""
-    counts = [0] * (len(parts) + 1)
+STREAM = "(batch, time, d)"
+PARTS = (
+    Part("token embedding", "token_embedding", r"^token_embedding\.", "V·d", STREAM),
+    Part("positions", "positions", r"^positions\.", "T·d", "(time, d)"),
+    Part("attention: query, key, value", "query_key_value", r"attention\.(query|key|value)\.", "L·(3d² + 3d)",
+         "3 × (batch, heads, time, d/heads)"),
+    Part("attention: output", "attention_output", r"attention\.output\.", "L·(d² + d)", STREAM),
+    Part("feed-forward: up", "up", r"feed_forward\.up\.", "L·(4d² + 4d)", "(batch, time, 4d)"),
+    Part("feed-forward: down", "down", r"feed_forward\.down\.", "L·(4d² + d)", STREAM),
+    Part("norms of the blocks", "block_norms", r"(attention|feed_forward)_norm\.", "L·4d", STREAM),
+    Part("final norm", "final_norm", r"^final_norm\.", "2d", STREAM),
+    Part("unembedding", "unembedding", r"^unembedding\.", "V·d", "(batch, time, V)"),
+)  # fmt: skip
+"""The components in the order in which a text passes them, all blocks together; learned positions, d_ff = 4d."""
+
+
+def count_by_part(model: nn.Module) -> list[int]:
+    """How many numbers of each of PARTS the model really has; one more at the end for parameters of no part."""
+    counts = [0] * (len(PARTS) + 1)
     for name, parameter in model.named_parameters():  # a parameter with two names comes once
-        place = next((i for i, part in enumerate(parts) if re.search(part.holds, name)), len(parts))
+        place = next((i for i, part in enumerate(PARTS) if re.search(part.holds, name)), len(PARTS))
         counts[place] += parameter.numel()
     return counts
 
@@ -103,7 +94,7 @@ class ParameterExplorer(CourseWidget):
     """
 
     label = "Where a GPT's parameters are"
-    asked = traitlets.Dict().tag(sync=True)  # the page sets it: SIZES and tie_embeddings
+    asked = traitlets.Dict().tag(sync=True)  # the page sets it: SETTINGS and tie_embeddings
     presets = traitlets.Dict().tag(sync=True)  # name → sizes
     ranges = traitlets.Dict().tag(sync=True)  # name of a size → values of its slider
     shown = traitlets.Dict().tag(sync=True)  # rows, totals, or what is wrong with the sizes
@@ -112,11 +103,12 @@ class ParameterExplorer(CourseWidget):
         if config.positions != "learned" or not config.bias or config.d_ff not in (None, 4 * config.d_model):
             raise ValueError("The explorer counts GPTs with learned positions, biases, and d_ff = 4 · d_model.")
         self.build, self.config = build, config
-        own = {name: getattr(config, name) for name in SIZES}
+        own = _settings(config)
+        published = {name: _settings(size) for name, size in GPT2.items()}
         super().__init__(
             asked={**own, "tie_embeddings": config.tie_embeddings},
-            presets={"this lesson's": own, **GPT2},
-            ranges={name: sorted({*values, own[name], *(size[name] for size in GPT2.values())})
+            presets={"this lesson's": own, **published},
+            ranges={name: sorted({*values, own[name], *(size[name] for size in published.values())})
                     for name, values in RANGES.items()},
         )  # fmt: skip
         self._count()
@@ -134,20 +126,18 @@ class ParameterExplorer(CourseWidget):
             return
         with torch.device("meta"):
             model = self.build(config)
-        parts = parts_of(config)
-        built = count_by_part(model, parts)
-        total = sum(part.count for part in parts)
+        built, total = count_by_part(model), count_parameters(config).total
         rows = [
             {
                 "name": part.name,
-                "formula": part.formula,
-                "numbers": _with_numbers(part.formula, config),
-                "count": part.count,
+                "formula": _formula(part, config),
+                "numbers": _with_numbers(_formula(part, config), config),
+                "count": part.count(config),
                 "built": counted,
-                "share": part.count / total,
+                "share": part.count(config) / total,
                 "out": part.comes_out,
             }
-            for part, counted in zip(parts, built, strict=False)
+            for part, counted in zip(PARTS, built, strict=False)
         ]
         self.shown = {"rows": rows, "total": total, "built": sum(built), "other": built[-1]}
 
@@ -155,28 +145,27 @@ class ParameterExplorer(CourseWidget):
         """The sizes, and both totals."""
         if "problem" in self.shown:
             return f"ParameterExplorer({self.shown['problem']})"
-        sizes = ", ".join(f"{name} {self.asked[name]:,}" for name in SIZES)
+        sizes = ", ".join(f"{name} {self.asked[name]:,}" for name in SETTINGS)
         return f"ParameterExplorer({sizes}: {self.shown['total']:,} by formula, {self.shown['built']:,} built)"
 
     def static_picture(self) -> tuple[Figure, str]:
         """The bars of the model it began with, beside those of GPT-2 small."""
         import torch
 
-        small = replace(self.config, **GPT2["GPT-2 small"], tie_embeddings=True)
+        small = replace(self.config, **_settings(GPT2["GPT-2 small"]), tie_embeddings=True)
         figure, axes = plt.subplots(1, 2, figsize=(9.2, 3.5), sharey=True)
         totals = []
         for panel, config, name in zip(axes, (self.config, small), ("this lesson's model", "GPT-2 small"), strict=True):
-            parts = parts_of(config)
             with torch.device("meta"):
                 built = sum(parameter.numel() for parameter in self.build(config).parameters())
-            total = sum(part.count for part in parts)
+            total = count_parameters(config).total
             totals.append(total)
             drawn = panel.barh(
-                [f"{part.name}   {part.formula}" for part in parts],
-                [100 * part.count / total for part in parts],
+                [f"{part.name}   {_formula(part, config)}" for part in PARTS],
+                [100 * part.count(config) / total for part in PARTS],
                 color=plots.COLORS["blue"],
             )
-            panel.bar_label(drawn, [f"{part.count:,}" for part in parts], fontsize=8.5, padding=3)
+            panel.bar_label(drawn, [f"{part.count(config):,}" for part in PARTS], fontsize=8.5, padding=3)
             agrees = "built: as many" if built == total else f"but built: {built:,}"
             panel.set(title=f"{name}: {total:,}", xlabel=f"share of all (%); {agrees}", xlim=(0, 50))
         axes[0].invert_yaxis()
@@ -185,6 +174,16 @@ class ParameterExplorer(CourseWidget):
             f"GPT-2 small with {totals[1]:,}. In both the feed-forward matrices are the longest bars of the blocks; in "
             "GPT-2 small the token embedding is longer than any."
         )
+
+
+def _settings(config: GPTConfig) -> dict[str, int]:
+    """What the sliders set."""
+    return {name: getattr(config, name) for name in SETTINGS}
+
+
+def _formula(part: Part, config: GPTConfig) -> str:
+    """The part's formula; a tied unembedding has no numbers of its own."""
+    return "0 (tied)" if part.name == "unembedding" and config.tie_embeddings else part.formula
 
 
 def _with_numbers(formula: str, config: GPTConfig) -> str:

@@ -14,7 +14,7 @@ from course_lib.models.counting import (
     training_memory,
 )
 from course_lib.models.gpt import GPT, POSITIONS, GPTConfig
-from course_lib.models.sizes import SIZES, named_config
+from course_lib.models.sizes import GPT2, SIZES, named_config
 from course_lib.training.optim import make_optimizers
 
 SMALL = {"vocab_size": 29, "context_length": 12, "d_model": 48, "n_heads": 4, "n_layers": 3}
@@ -119,6 +119,10 @@ def test_named_sizes(name):
     with torch.device("meta"):  # shapes without numbers: a model of any size costs nothing
         model = GPT(config)
     assert count_parameters(config).total == model.count_parameters() == PUBLISHED.get(name, model.count_parameters())
+
+
+def test_the_published_four_by_the_names_that_people_use():
+    assert [count_parameters(config).total for config in GPT2.values()] == list(PUBLISHED.values())
 
 
 def test_flops_of_gpt2_in_full():

@@ -5,8 +5,10 @@ import torch
 from torch import nn
 
 from course_lib.exercises.lesson_08 import MyGPT
+from course_lib.models.counting import count_parameters
 from course_lib.models.gpt import GPT, GPTConfig
-from course_lib.widgets.parameter_explorer import GPT2, ParameterExplorer, count_by_part, parts_of
+from course_lib.models.sizes import GPT2
+from course_lib.widgets.parameter_explorer import PARTS, ParameterExplorer, count_by_part
 
 CONFIG = GPTConfig(vocab_size=50, context_length=16, d_model=24, n_heads=3, n_layers=2)
 
@@ -15,14 +17,9 @@ CONFIG = GPTConfig(vocab_size=50, context_length=16, d_model=24, n_heads=3, n_la
 @pytest.mark.parametrize("sizes", [(50, 16, 24, 3, 2), (7, 9, 10, 1, 1), (101, 33, 64, 8, 5)])
 def test_every_formula_is_what_a_built_model_has(sizes, tied):
     config = GPTConfig(*sizes, tie_embeddings=tied)
-    parts, model = parts_of(config), GPT(config)
-    assert [part.count for part in parts] == count_by_part(model, parts)[:-1]
-    assert sum(part.count for part in parts) == model.count_parameters()
-
-
-def test_the_four_sizes_have_gpt2s_numbers_of_parameters():
-    totals = [sum(part.count for part in parts_of(GPTConfig(**sizes))) for sizes in GPT2.values()]
-    assert totals == [124_439_808, 354_823_168, 774_030_080, 1_557_611_200]
+    model, counts = GPT(config), [part.count(config) for part in PARTS]
+    assert counts == count_by_part(model)[:-1]
+    assert sum(counts) == count_parameters(config).total == model.count_parameters()
 
 
 def test_each_formula_with_numbers_gives_its_count():
@@ -42,8 +39,8 @@ def test_asking_for_other_sizes_builds_the_learners_class_to_them():
         return MyGPT(config)
 
     widget = ParameterExplorer(build, CONFIG)
-    widget.asked = {**widget.asked, **GPT2["GPT-2 XL"]}
-    assert built[-1] == GPTConfig(**GPT2["GPT-2 XL"])
+    widget.asked = {**widget.asked, **widget.presets["GPT-2 XL"]}
+    assert built[-1] == GPT2["GPT-2 XL"]
     assert widget.shown["built"] == widget.shown["total"] == 1_557_611_200
     assert "1,557,611,200 built" in repr(widget)
 
