@@ -46,7 +46,7 @@ class TestTrain:
         assert train(out, "--corpus", corpus, "--tokenizer", tokenizer, *vocabulary, "--steps", 6, *SMALL) == 0
         said = capsys.readouterr().out
         assert "for 6 steps" in said
-        assert "Memory: at least" in said
+        assert "Memory at the worst moment: about" in said
         model, found = load_model(out / "model")
         assert model.config.vocab_size == found.vocab_size
         assert found.decode(found.encode("3 and 4 make 7.")) == "3 and 4 make 7."

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
+import weakref
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from course_lib.training.device import Device
@@ -34,8 +38,9 @@ class Forecast:
         tokens_per_second: predictions learned from.
         weights, gradients, optimizer, activations: memory of each kind; activations are what the backward pass needs
             of one micro-batch.
-        peak: memory at the worst moment: on a CUDA card as measured, elsewhere the sum of the four. What a step uses
-            for moments in between comes on top (on a CPU a third more was measured for a 10 M model).
+        peak: memory of all tensors at the worst moment of a step: it is less than the sum of the four where they are
+            not there at the same time, and more where intermediate results are large. On a CPU the process holds more
+            than its tensors: Python and torch themselves, and gaps in the heap (see `benchmarks/memory.md`).
         available: memory that is free; None where that cannot be told.
         flops_per_token: arithmetic of one prediction, forward and backward: three times the forward pass.
         matmul_speed: FLOPs per second that one large matrix product reaches here.
@@ -72,7 +77,7 @@ class Forecast:
         lines = [
             f"Time: about {duration(self.seconds)} for {self.steps:,} steps ({self.step_seconds * 1000:,.0f} ms each, "
             f"{self.tokens_per_second:,.0f} tokens/s, {self.utilization:.1%} of the speed of a large matrix product).",
-            f"Memory: at least {megabytes(self.peak)} (weights {megabytes(self.weights)}, gradients "
+            f"Memory at the worst moment: about {megabytes(self.peak)} (weights {megabytes(self.weights)}, gradients "
             f"{megabytes(self.gradients)}, optimiser {megabytes(self.optimizer)}, activations "
             f"{megabytes(self.activations)}).",
         ]
@@ -101,10 +106,7 @@ def _measure(trainer: Trainer) -> Forecast:
     mean_size = sum(map(_size, batches)) / len(batches)
 
     trainer.model.train()
-    if device.name == "cuda":
-        torch.cuda.reset_peak_memory_stats()
     first_seconds = _seconds(lambda: trainer._update(largest, 0), device, at_least=0)
-    measured_peak = torch.cuda.max_memory_allocated() if device.name == "cuda" else 0
     per_place = _seconds(lambda: trainer._update(typical, 1), device) / _size(typical)
 
     rows = -(-len(largest[0]) // (trainer.accumulate * trainer.processes.count))
@@ -118,6 +120,8 @@ def _measure(trainer: Trainer) -> Forecast:
         for value in values.values()
         if isinstance(value, Tensor)
     )
+
+    peak = _peak(trainer, largest, weights + optimizer)
 
     trainer.model.eval()
     with torch.no_grad():
@@ -138,12 +142,64 @@ def _measure(trainer: Trainer) -> Forecast:
         gradients=gradients,
         optimizer=optimizer,
         activations=activations,
-        peak=measured_peak or weights + gradients + optimizer + activations,
+        peak=peak or weights + gradients + optimizer + activations,
         available=free_memory(device),
         flops_per_token=3 * flops * mean_size / n_targets,
         matmul_speed=matmul_speed(device) * trainer.processes.count,
         micro_batch_size=rows,
     )
+
+
+def _peak(trainer: Trainer, batch: tuple[Tensor, ...], lasting: int) -> int | None:
+    """The most bytes that tensors hold during an update; None where the model is split among processes.
+
+    `lasting` are the bytes that are there before it. A CUDA card counts by itself. Elsewhere the update runs as it is
+    without `torch.compile`, whose kernels make tensors that only they know of, and fewer.
+    """
+    trainer.model.zero_grad(set_to_none=True)
+    if trainer.device.name == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        trainer._update(batch, 1)
+        return torch.cuda.max_memory_allocated()
+    if trainer.shard:
+        return None
+    wrapped = trainer.wrapped
+    trainer.wrapped = getattr(wrapped, "_orig_mod", wrapped)
+    try:
+        with _LiveBytes() as live:
+            trainer._update(batch, 1)
+    finally:
+        trainer.wrapped = wrapped
+    return lasting + live.most
+
+
+class _LiveBytes(TorchDispatchMode):
+    """Counts the bytes of tensors that are made inside and still there; `most` at any moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+        self._known: dict[int, weakref.ref] = {}
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None) -> Any:
+        """Run an operation. What it is given was there before or is counted already; what it makes is counted."""
+        kwargs = kwargs or {}
+        self._note((args, kwargs), new=False)
+        made = operation(*args, **kwargs)
+        self._note(made, new=True)
+        return made
+
+    def _note(self, tensors: Any, *, new: bool) -> None:
+        for tensor in tree_leaves(tensors):
+            if isinstance(tensor, Tensor) and id(storage := tensor.untyped_storage()) not in self._known:
+                n_bytes = storage.nbytes() if new else 0
+                self.now += n_bytes
+                self.most = max(self.most, self.now)
+                self._known[id(storage)] = weakref.ref(storage, partial(self._forget, id(storage), n_bytes))
+
+    def _forget(self, number: int, n_bytes: int, _: weakref.ref) -> None:
+        del self._known[number]
+        self.now -= n_bytes
 
 
 def _one_forward(trainer: Trainer, batch: tuple[Tensor, ...], rows: int) -> tuple[float, int]:
@@ -156,7 +212,7 @@ def _one_forward(trainer: Trainer, batch: tuple[Tensor, ...], rows: int) -> tupl
         part = tuple(tensor[:n] for tensor in batch)
         counter, saved = FlopCounterMode(display=False), _SavedBytes(trainer.model)
         with counter, saved:
-            trainer._loss(part, trainer.model)
+            trainer._loss(part, trainer.device.lower(trainer.model))
         kept.append(saved.total)
     flops = counter.get_total_flops() / _size(part)
     return flops, kept[0] + (rows - 1) * (kept[1] - kept[0])

@@ -18,6 +18,7 @@ from course_lib.training.optim import learning_rate_factor, make_optimizers
 from course_lib.training.parallel import Processes, load_model_state, whole
 from course_lib.training.preflight import Forecast, predict
 from course_lib.training.progress import ProgressBar
+from course_lib.training.random_state import random_state, set_random_state
 from course_lib.training.run_state import restore_run, run_state
 from course_lib.training.stopping import StopSign
 
@@ -64,6 +65,7 @@ class Trainer:
         self.callbacks = list(callbacks)
         self.history: list[Record] = []
         self.processes = Processes()
+        self.shard = shard
         if shard and self.device.throughout:
             raise ValueError(
                 f"A model that is split among processes trains with another precision than {THROUGHOUT!r}."
@@ -79,6 +81,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.device.name, enabled=self.device.dtype == torch.float16)
         rows = -(-config.batch_size // self.processes.count)  # of a batch, for each process
         self.accumulate = -(-rows // (config.micro_batch_size or rows))
+        self._rehearsed = 0.0  # targets in the largest part of a batch that passed with everything in memory
         self.checkpoints = Checkpoints(folder, config.keep, say=self._say) if folder else None
         self.forecast: Forecast | None = None
         self._stop = StopSign()
@@ -184,13 +187,50 @@ class Trainer:
         while True:
             # Whoever had the model first may have left gradients in it.
             self.model.zero_grad(set_to_none=True)
-            try:
-                return self._accumulate_gradients(batch)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-            # Only here, where the error and what it held on to are gone, can memory be released.
+            if not self._rehearsal_is_due(batch) or self._rehearsal_fits(batch):
+                loss = _unless_out_of_memory(self._accumulate_gradients, batch)
+                if loss is not None:
+                    return loss
+                if self.processes.count > 1:
+                    raise MemoryError(
+                        "A process ran out of memory while the others waited for its gradients, so they cannot go on "
+                        "in smaller parts. Start again with a smaller micro_batch_size; with resume=True, what was "
+                        "saved is not lost."
+                    )
             self._halve_micro_batch()
+
+    def _rehearsal_is_due(self, batch: tuple[Tensor, ...]) -> bool:
+        """Whether several processes should first try a step alone, so that none runs out of memory in a real one.
+
+        In a real step a process that breaks off leaves the others waiting for its gradients. A rehearsal is due where
+        the parts are larger than any that passed, and once more after the first update, which makes the optimiser's
+        states. A model that is split among processes cannot be tried alone.
+        """
+        return self.processes.count > 1 and not self.shard and self._part_size(batch) > self._rehearsed
+
+    def _rehearsal_fits(self, batch: tuple[Tensor, ...]) -> bool:
+        """Whether every process has the memory for its parts; all of them get the same answer."""
+        here = _unless_out_of_memory(self._rehearse, batch) is not None
+        if self.processes.any(not here):
+            return False
+        if self.optimizers[0].state:
+            self._rehearsed = self._part_size(batch)
+        return True
+
+    def _rehearse(self, batch: tuple[Tensor, ...]) -> bool:
+        """This process's parts through the model and back, without the others and without a trace."""
+        before = random_state()
+        model = self.device.lower(self.model)
+        try:
+            for piece, _ in self._own_pieces(batch):
+                self._loss(piece, model).backward()
+        finally:
+            set_random_state(before)
+            self.model.zero_grad(set_to_none=True)
+        return True
+
+    def _part_size(self, batch: tuple[Tensor, ...]) -> float:
+        return batch[-1].numel() / self.accumulate
 
     def _accumulate_gradients(self, batch: tuple[Tensor, ...]) -> float:
         """Add up the gradients of the parts of a batch, each weighted by its share of the targets."""
@@ -219,14 +259,11 @@ class Trainer:
         self.model.zero_grad(set_to_none=True)
         release_memory()
         rows = -(-self.config.batch_size // (self.processes.count * self.accumulate))
-        if rows == 1 or self.processes.count > 1:  # others would wait for ever for the process that begins again
-            raise MemoryError(
-                f"There is not enough memory for {rows} row(s) at once. Choose a smaller "
-                f"{'micro_batch_size' if rows > 1 else 'context or model'}."
-            )
+        if rows == 1:
+            raise MemoryError("There is not enough memory for 1 row at once. Choose a smaller context or model.")
         self.accumulate *= 2
         half = -(-rows // 2)
-        print(
+        self._say(
             f"Out of memory with {rows} rows at once: going on with {half} at a time. The batch stays at "
             f"{self.config.batch_size}, so what is learned stays the same."
         )
@@ -364,6 +401,16 @@ class Trainer:
     def _say(self, text: str) -> None:
         if self.processes.first:
             print(text)
+
+
+def _unless_out_of_memory(work: Callable[[tuple[Tensor, ...]], Any], batch: tuple[Tensor, ...]) -> Any | None:
+    """What some work on a batch gives, or None where memory ran out: by then the error, and what it held, are gone."""
+    try:
+        return work(batch)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    return None
 
 
 def _length(norm: Tensor) -> float:

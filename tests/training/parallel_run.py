@@ -1,8 +1,9 @@
 """One of several processes that train together; started by torchrun in test_parallel.py.
 
-    torchrun --nproc-per-node 2 -m tests.training.parallel_run FOLDER copy|shard STEPS [resume]
+    torchrun --nproc-per-node 2 -m tests.training.parallel_run FOLDER copy|shard|tight|burst STEPS [resume]
 
-Trains a tiny GPT in float32 on the CPU and writes the losses and the weights that the run ends with.
+Trains a tiny GPT in float32 on the CPU and writes the losses and the weights that the run ends with. With "tight" the
+second process has no memory for more than one row at once; with "burst" its memory runs out in the fourth update.
 """
 
 import sys
@@ -21,16 +22,29 @@ def train(folder: Path, way: str, stop_after: int, *, resume: bool) -> None:
     model = GPT(GPTConfig(vocab_size=8, context_length=12, d_model=16, n_heads=2, n_layers=2))
     documents = Documents([[1 + (start + i) % 7 for i in range(5 + start)] for start in range(7)], 12, end_id=0)
     config = TrainConfig(
-        10, batch_size=4, micro_batch_size=1, warmup_steps=3, evaluate_every=5,
+        10, batch_size=4, micro_batch_size=None if way == "tight" else 1, warmup_steps=3, evaluate_every=5,
         device="cpu", precision="float32",
     )  # fmt: skip
     run = Trainer(model, documents, documents, config, folder=folder / "run", shard=way == "shard")
     run.callbacks.append(lambda record: run.stop() if record.step == stop_after else None)
+    if run.processes.rank == 1 and way in ("tight", "burst"):
+        plant_an_error(run, way)
     history = run.fit(progress=False, resume=resume)
     weights = whole(run.model.state_dict())
     if run.processes.first:
         losses = [[r.train_loss, r.gradient_norm, r.validation_loss or 0.0] for r in history]
         torch.save({"losses": losses, "weights": weights, "processes": run.processes.count}, folder / "result.pt")
+
+
+def plant_an_error(run: Trainer, way: str) -> None:
+    """Let the model run out of memory where a small machine would."""
+
+    def check(model: GPT, inputs: tuple[torch.Tensor, ...]) -> None:
+        too_many = model.training and len(inputs[0]) > 1
+        if too_many if way == "tight" else len(run.history) == 3:
+            raise torch.OutOfMemoryError("out of memory, planted")
+
+    run.model.register_forward_pre_hook(check)
 
 
 if __name__ == "__main__":

@@ -88,3 +88,35 @@ def test_only_the_matrix_products_are_in_bfloat16_otherwise():
     model = tiny()
     assert device.lower(model) is model
     assert not device.throughout
+
+
+@pytest.mark.parametrize(
+    ("card", "has_bfloat16", "dtype", "reason"),
+    [
+        ("Tesla T4", False, torch.float16, "Tesla T4 has no bfloat16; float16 needs loss scaling"),
+        ("NVIDIA L4", True, torch.bfloat16, "NVIDIA L4 computes in bfloat16"),
+    ],
+)
+def test_a_cuda_card_comes_first_in_the_precision_that_it_computes_in(monkeypatch, card, has_bfloat16, dtype, reason):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: card)
+    # A card from before bfloat16 says that it supports it when emulation counts.
+    supported = lambda including_emulation=True: has_bfloat16 or including_emulation  # noqa: E731
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    device = pick_device()
+    assert (device.name, device.dtype) == ("cuda", dtype)
+    assert reason in str(device)
+
+
+def test_a_mac_trains_on_its_gpu_in_float32(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert (pick_device().name, pick_device().dtype) == ("mps", torch.float32)
+
+
+@pytest.mark.parametrize("has_instructions", [True, False])
+def test_a_cpu_trains_in_bfloat16_where_it_has_the_instructions(monkeypatch, has_instructions):
+    monkeypatch.setattr("course_lib.training.device._cpu_computes_bfloat16", lambda: has_instructions)
+    device = pick_device("cpu")
+    assert device.dtype == (torch.bfloat16 if has_instructions else torch.float32)
+    assert device.reason in str(device)

@@ -10,12 +10,17 @@ import torch
 from tests.training.parallel_run import train
 
 
-def torchrun(folder, *arguments: str) -> dict:
-    """What two processes end with."""
+def torchrun(folder, *arguments: str) -> subprocess.CompletedProcess:
+    """Two processes, to their end."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "tests.training.parallel_run", str(folder), *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+
+
+def result_of_two(folder, *arguments: str) -> dict:
+    """What two processes end with."""
+    done = torchrun(folder, *arguments)
     assert done.returncode == 0, done.stderr
     return torch.load(folder / "result.pt")
 
@@ -37,17 +42,30 @@ def same(result: dict, expected: dict) -> bool:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="torch for Windows has no FSDP over gloo")
 def test_split_among_two_processes(tmp_path, alone):
-    result = torchrun(tmp_path, "shard", "99")
+    result = result_of_two(tmp_path, "shard", "99")
     assert result["processes"] == 2
     assert same(result, alone)
 
 
 def test_copied_to_two_processes_then_resumed_by_one(tmp_path, alone):
-    first = torchrun(tmp_path, "copy", "6")
+    first = result_of_two(tmp_path, "copy", "6")
     assert first["processes"] == 2
     assert len(first["losses"]) == 6
     train(tmp_path, "copy", 99, resume=True)
     assert same(torch.load(tmp_path / "result.pt"), alone)
+
+
+def test_one_that_runs_out_of_memory_makes_both_go_on_in_smaller_parts(tmp_path, alone):
+    done = torchrun(tmp_path, "tight", "99")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Out of memory with 2 rows at once: going on with 1 at a time. The batch stays at 4") == 1
+    assert same(torch.load(tmp_path / "result.pt"), alone)
+
+
+def test_memory_that_runs_out_in_the_middle_ends_with_a_sentence(tmp_path):
+    done = torchrun(tmp_path, "burst", "99")
+    assert done.returncode != 0
+    assert "ran out of memory while the others waited for its gradients" in done.stderr
 
 
 def test_other_batches_would_not_pass(alone):
