@@ -5,7 +5,7 @@ Takes any model that answers `model(tokens, targets).loss`, and any source of ba
 (stop and resume), `preflight` (time and memory, before), `parallel` (several processes).
 """
 
-from course_lib.training.batches import Documents, ShardWindows, Windows
+from course_lib.training.batches import Documents, Pairs, ShardWindows, Windows
 from course_lib.training.checkpoint import CheckpointError
 from course_lib.training.config import Record, TrainConfig
 from course_lib.training.device import Device, pick_device
@@ -18,6 +18,7 @@ __all__ = [
     "Device",
     "Documents",
     "Forecast",
+    "Pairs",
     "Record",
     "ShardWindows",
     "TensorBoard",

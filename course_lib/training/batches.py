@@ -19,6 +19,13 @@ class Batch(NamedTuple):
     targets: Int[Tensor, "batch time"]
 
 
+class PairBatch(NamedTuple):
+    """Texts to read, filled up with padding, and the texts to write, filled up with IGNORED."""
+
+    source: Int[Tensor, "batch source"]
+    targets: Int[Tensor, "batch target"]
+
+
 @runtime_checkable
 class Source(Protocol):
     """Where the trainer gets its batches. A batch is a tuple of tensors, one row per example, the targets last."""
@@ -257,6 +264,82 @@ class _Groups(Sequence):
         """The places where the windows of a group begin."""
         first = range(len(self))[number] * self.batch_size
         return self.shift + self.stride * self.order[first : first + self.batch_size]
+
+
+class Pairs:
+    """Pairs of texts for an encoder–decoder: one to read, and one to write.
+
+    Both end in `end_id`, which tells the reader that no more follows, and is what the writer has to predict last.
+    Pairs of similar length share a batch, which leaves little padding; padding is never a target.
+
+    Args:
+        sources, targets: the token ids of the texts to read, and of the texts to write.
+        context_length: the most tokens that either may have, `end_id` included.
+        end_id, pad_id: the ids that end a text, and that fill up a short source.
+
+    Raises ValueError when there are no pairs, when the counts differ, and for a text that is too long: a translation of
+    half a sentence would teach a lie.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Sequence[int]],
+        targets: Sequence[Sequence[int]],
+        context_length: int,
+        *,
+        end_id: int,
+        pad_id: int,
+    ):
+        if not sources or len(sources) != len(targets):
+            raise ValueError(
+                f"There are {len(sources)} texts to read and {len(targets)} to write: give pairs, at least one."
+            )
+        self.pad_id = pad_id
+        self.sources, self.targets = ([torch.tensor([*text, end_id]) for text in texts] for texts in (sources, targets))
+        self.lengths = torch.tensor([len(target) for target in self.targets])  # predictions in each pair
+        self.sizes = torch.tensor([max(map(len, pair)) for pair in zip(self.sources, self.targets, strict=True)])
+        longest = int(self.sizes.argmax())
+        if self.sizes[longest] > context_length:
+            raise ValueError(
+                f"Pair {longest} has a text of {int(self.sizes[longest])} tokens with its end, and the context is "
+                f"{context_length}. Leave such pairs out, or choose a longer context."
+            )
+
+    @property
+    def n_targets(self) -> int:
+        """How many predictions one pass over the pairs makes."""
+        return int(self.lengths.sum())
+
+    @property
+    def largest_id(self) -> int:
+        """The largest token id in any text: the model's vocabulary must hold it."""
+        return max(self.pad_id, *(int(text.max()) for text in (*self.sources, *self.targets)))
+
+    def shuffled(self, batch_size: int, generator: torch.Generator) -> Shuffled:
+        """Batches without end: every pair once, in a new order, then again."""
+        return Shuffled(self, batch_size, generator)
+
+    def in_order(self, batch_size: int) -> Iterator[PairBatch]:
+        """Every pair once, from short to long: for evaluation."""
+        for group in self.sizes.argsort(stable=True).split(batch_size):
+            yield self._batch(group.tolist())
+
+    def _draw_pass(self, batch_size: int, generator: torch.Generator) -> list[Tensor]:
+        return groups_of_similar_size(self.sizes, batch_size, generator)
+
+    def _batch(self, indices: list[int]) -> PairBatch:
+        def stacked(texts: list[Tensor], filler: int) -> Tensor:
+            rows = [texts[index] for index in indices]
+            return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=filler)
+
+        return PairBatch(stacked(self.sources, self.pad_id), stacked(self.targets, IGNORED))
+
+
+def groups_of_similar_size(sizes: Int[Tensor, "_"], batch_size: int, generator: torch.Generator) -> list[Tensor]:
+    """Every row once, in groups of about one size, which leaves little padding; other groups in each pass."""
+    noise = torch.rand(len(sizes), generator=generator) * 0.2 + 0.9
+    groups = (sizes * noise).argsort().split(batch_size)
+    return [groups[index] for index in torch.randperm(len(groups), generator=generator).tolist()]
 
 
 class Piece(NamedTuple):
