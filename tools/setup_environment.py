@@ -35,7 +35,7 @@ INPUTS = (*REQUIREMENTS, "constraints.txt", "pyproject.toml", "setup.py")
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
 PYTEST = ["-m", "pytest"]
 # Files of tests side by side, one on each core; no more than four, for each takes about a gigabyte.
-SIDE_BY_SIDE = ["--numprocesses", "logical", "--maxprocesses", "4", "--dist", "loadfile"]
+SIDE_BY_SIDE = ["--numprocesses", "logical", "--maxprocesses", "4", "--dist", "loadfile", "--tb", "native"]
 # What each command runs in .venv, one after the other. The lessons have limits of time: they get the machine alone.
 COMMANDS = {
     "setup": [],
