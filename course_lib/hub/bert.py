@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from course_lib.hub.folder import listed, own_tensors
 from course_lib.hub.formats import OUR_ACTIVATION, THEIR_ACTIVATION
@@ -97,7 +97,7 @@ def bert_from_huggingface(source: "str | Path | PreTrainedModel") -> BERTModel:
     Raises FileNotFoundError when a name is not on this machine and the hub cannot be reached; ValueError for a
     checkpoint of another family, for settings that our BERT does not have, and when weights are missing or left over.
     """
-    theirs, weights, where = _read(source)
+    theirs, weights, where = read_source(source)
     family = FAMILIES.get(theirs.model_type)
     if family is None:
         raise ValueError(_another_family(where, theirs.model_type))
@@ -108,7 +108,7 @@ def bert_from_huggingface(source: "str | Path | PreTrainedModel") -> BERTModel:
     ours = _empty_model(theirs, weights, family)
     prefixed = any(name.startswith(f"{family.prefix}.") for name in weights)
     names = family.names(ours, prefixed=prefixed)
-    _check_names(names, weights, ours, where)
+    check_names(names, weights, ours, where)
     ours.load_state_dict({name: weights[there].float() for name, there in names.items()}, strict=False)
     return ours.eval()
 
@@ -142,7 +142,7 @@ def bert_to_transformers(model: BERTModel, special_ids: Mapping[str, int | None]
     return theirs.eval()
 
 
-def _read(source: "str | Path | PreTrainedModel") -> tuple[Any, Weights, str]:
+def read_source(source: "str | Path | PreTrainedModel") -> tuple[Any, Weights, str]:
     """The config and the weights of a source, and what to call it in a message."""
     if not isinstance(source, str | Path):
         return source.config, {name: tensor.detach().cpu() for name, tensor in source.state_dict().items()}, "the model"
@@ -161,7 +161,7 @@ def _another_family(where: str, model_type: str) -> str:
     advice = {
         "gpt2": "gpt_from_huggingface loads it",
         "llama": "gpt_from_huggingface loads it",
-        "t5": "it is an encoder–decoder",
+        "t5": "t5_from_huggingface loads it",
     }.get(model_type, f"bert_from_huggingface loads {', '.join(FAMILIES)}")
     return f"{where} is of the family {model_type!r}, not a BERT: {advice}."
 
@@ -215,8 +215,11 @@ def _empty_model(theirs: Any, weights: Weights, family: Family) -> BERTModel:
     return BERT(BERTConfig(**settings, pooler=pooler))
 
 
-def _check_names(names: dict[str, str], weights: Weights, ours: BERTModel, where: str) -> None:
-    """Raise ValueError for weights that are missing or left over, and for one of another shape."""
+def check_names(names: dict[str, str], weights: Weights, ours: nn.Module, where: str) -> None:
+    """Raise ValueError for weights that are missing or left over, and for one of another shape.
+
+    `names` are theirs for ours, `where` is what the message calls the source.
+    """
     problems = []
     if missing := [name for name in names.values() if name not in weights]:
         problems.append(f"lacks {listed(missing)}, which a {type(ours).__name__} by its config.json has")
