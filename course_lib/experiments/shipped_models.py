@@ -340,8 +340,9 @@ def machine() -> str:
     return f"{names[0] if names else platform.processor()}, {torch.get_num_threads()} threads"
 
 
-def enter_in_manifest(name: str) -> None:
+def enter_in_manifest(name: str, command: str | None = None) -> None:
     """Enter every file of a model in the data's manifest, with its checksum and the command that makes it."""
+    command = command or f"python -m course_lib.experiments.shipped_models {name}"
     root = data_folder()
     manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
     kept = {file: entry for file, entry in manifest["files"].items() if not file.startswith(f"models/{name}/")}
@@ -349,7 +350,7 @@ def enter_in_manifest(name: str) -> None:
         path.relative_to(root).as_posix(): {
             "sha256": hashlib.sha256(content := path.read_bytes()).hexdigest(),
             "bytes": len(content),
-            "made_by": f"python -m course_lib.experiments.shipped_models {name}",
+            "made_by": command,
         }
         for path in sorted((root / "models" / name).rglob("*"))
         if path.is_file()

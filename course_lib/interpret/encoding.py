@@ -15,21 +15,22 @@ class Encoded(NamedTuple):
     notes: list[str]
 
 
-def encode_text(tokenizer: Any, text: str, limit: int | None) -> Encoded:
+def encode_text(tokenizer: Any, text: str, limit: int | None, *, end_id: int | None = None) -> Encoded:
     """The ids of a text with the special tokens that the tokenizer's models expect, at most `limit` of them.
 
+    With `end_id` no special tokens but this one, at the end: what this course's encoder–decoders read and write.
     `tokenizer` is one of this course's or of transformers'. Half characters (lone surrogates), which no tokenizer can
     read, become "\ufffd". Raises ValueError for an empty text, and for one that the tokenizer cannot encode.
     """
     text, notes = without_surrogates(text)
     if not text:
         raise ValueError("The text is empty: give the model at least one token to attend to.")
-    ids = _encode(tokenizer, text, None)
-    if not ids or (not text.strip() and ids == _encode(tokenizer, "", None)):
+    ids = _encode(tokenizer, text, None, end_id)
+    if not ids or (not text.strip() and ids == _encode(tokenizer, "", None, end_id)):
         raise ValueError(f"The text {text!r} has no token in this vocabulary: give the model something to attend to.")
     if limit is not None and len(ids) > limit:
         notes.append(f"The text is {len(ids)} tokens long and {limit} are read: the last {len(ids) - limit} were cut.")
-        ids = _encode(tokenizer, text, limit)
+        ids = _encode(tokenizer, text, limit, end_id)
     unknown = _unknown_words(tokenizer, text)
     if unknown:
         shown = " ".join(unknown[:SHOWN]) + (" …" if len(unknown) > SHOWN else "")
@@ -69,7 +70,15 @@ def mask_text_of(tokenizer: Any) -> str:
     return getattr(tokenizer, "mask_token", None) or "[MASK]"
 
 
-def _encode(tokenizer: Any, text: str, limit: int | None) -> list[int]:
+def end_id_of(tokenizer: Any) -> int | None:
+    """The id that ends a text; None when there is none."""
+    return getattr(tokenizer, "eos_token_id", getattr(tokenizer, "end_id", None))
+
+
+def _encode(tokenizer: Any, text: str, limit: int | None, end_id: int | None) -> list[int]:
+    if end_id is not None:
+        plain = {"add_special_tokens": False} if hasattr(tokenizer, "convert_ids_to_tokens") else {}
+        return [*list(tokenizer.encode(text, **plain))[: None if limit is None else limit - 1], end_id]
     if hasattr(tokenizer, "convert_ids_to_tokens"):  # transformers; it says itself when a text is too long: we do
         cut = {"truncation": True, "max_length": limit} if limit is not None else {"verbose": False}
         return list(tokenizer(text, **cut)["input_ids"])

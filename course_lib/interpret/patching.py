@@ -117,13 +117,14 @@ def patch_each(
 
 @torch.no_grad()
 def patch_path(
-    model: nn.Module, clean: Inputs, corrupted: Inputs, metric: Metric, sender: Site, receiver: Site
+    model: nn.Module, clean: Inputs, corrupted: Inputs, metric: Metric, sender: Site, *receivers: Site
 ) -> float:
-    """How much of the clean answer comes back through one path alone: from `sender` straight to `receiver`.
+    """How much of the clean answer comes back through one path alone: from `sender` straight to the `receivers`.
 
     The model runs on the corrupted input with the sender's clean value, while every other head and feed-forward
-    network says what it said in the corrupted run; what the receiver then says is put into a plain corrupted run.
-    The answer is the effect, as in `Patching`.
+    network says what it said in the corrupted run; what the receivers then say is put into a plain corrupted run.
+    The answer is the effect, as in `Patching`. A receiver is a head, a feed-forward network, or the stream that leaves
+    the last block, which is the path straight to the logits.
 
     Source: Wang et al. 2022, "Interpretability in the Wild", section 3.1.
     """
@@ -134,11 +135,11 @@ def patch_path(
         kept = {site: value.clone() for site, value in seen.items() if site.part in ("head", "mlp")}
     _check_shapes({sender: sent}, {sender: seen[sender].shape})
     _check_difference(clean_value, corrupted_value)
-    frozen = {site: _constant(value) for site, value in kept.items() if site != receiver}
+    frozen = {site: _constant(value) for site, value in kept.items() if site not in receivers}
     with record_activations(model) as seen, edit_activations(model, frozen | {sender: _constant(sent)}):
         _logits(model, corrupted)
-        received = _value(seen, receiver).clone()
-    with edit_activations(model, {receiver: _constant(received)}):
+        received = {receiver: _constant(_value(seen, receiver).clone()) for receiver in receivers}
+    with edit_activations(model, received):
         patched = metric(_logits(model, corrupted)).mean().item()
     return (patched - corrupted_value) / (clean_value - corrupted_value)
 

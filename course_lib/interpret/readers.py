@@ -12,17 +12,11 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from course_lib.interpret.encoding import encode_text, mask_id_of, mask_text_of, without_surrogates
+from course_lib.interpret.encoding import Encoded, encode_text, end_id_of, mask_id_of, mask_text_of, without_surrogates
 from course_lib.interpret.reading import HeadAt, HeadLike, Predictions, Reading, View, as_head
-from course_lib.interpret.running import (
-    CourseModel,
-    TransformersModel,
-    is_transformers,
-    lowest_to_minus_infinity,
-    undisturbed,
-)
+from course_lib.interpret.running import is_transformers, lowest_to_minus_infinity, runner_for, undisturbed
 from course_lib.interpret.tap import AttentionCall, AttentionTap
-from course_lib.interpret.token_text import TokenTexts, token_texts
+from course_lib.interpret.token_text import TokenTexts, special_ids_of, token_texts
 
 MAX_TOKENS = 1024
 MOST_SCORES = 1 << 28  # numbers; beyond this the raw scores are left out: they would take as much memory as the weights
@@ -55,7 +49,7 @@ class ModelReader:
             raise ValueError(f"max_tokens must be at least 2, but it is {max_tokens}.")
         self.model = model
         self.tokenizer = tokenizer
-        self.runner = TransformersModel(model) if is_transformers(model) else CourseModel(model)
+        self.runner = runner_for(model, tokenizer)
         limits = (self.runner.limit, getattr(tokenizer, "model_max_length", None), max_tokens)
         self.context_length: int | None = min(limit for limit in limits if limit is not None)
         self._written: tuple[tuple[int, ...], list[int] | None] = ((), None)
@@ -75,7 +69,7 @@ class ModelReader:
         they are: so readings with and without some heads can be compared.
         """
         heads = tuple(dict.fromkeys(as_head(head, self.heads) for head in ablated))
-        encoded = encode_text(self.tokenizer, text, self.context_length)
+        encoded = self._encode(text, self.context_length)
         notes = list(encoded.notes)
         with _one_at_a_time, undisturbed(self.model):
             decoder_ids = None
@@ -97,7 +91,7 @@ class ModelReader:
     def _probe(self) -> None:
         """Read two tokens, to learn which heads there are and whether the model looks ahead."""
         try:
-            ids = encode_text(self.tokenizer, "a a", self.context_length).ids
+            ids = self._encode("a a", self.context_length).ids
         except ValueError:  # a vocabulary without the letter
             ids = []
         ids = ids if len(ids) > 1 else [0, 0]
@@ -185,8 +179,8 @@ class ModelReader:
         text, notes = without_surrogates(decoder_text)
         if not text:
             return [start], notes
-        encoded = encode_text(self.tokenizer, text, None)
-        given = encoded.ids[:-1] if encoded.ids[-1] == getattr(self.tokenizer, "eos_token_id", None) else encoded.ids
+        ids = self._encode(text, None).ids
+        given = ids[:-1] if ids[-1] == end_id_of(self.tokenizer) else ids
         if len(given) >= self.context_length:
             notes.append(f"The decoder's text is {len(given)} tokens long: it was cut after {self.context_length - 1}.")
         return [start, *given][: self.context_length], notes
@@ -211,10 +205,14 @@ class ModelReader:
             return "This model looks both ways and its tokenizer has no mask: there are no predictions."
         return f"Write {mask_text_of(self.tokenizer)} in the text to see what the model expects there."
 
+    def _encode(self, text: str, limit: int | None) -> Encoded:
+        return encode_text(self.tokenizer, text, limit, end_id=getattr(self.runner, "end_id", None))
+
     def _decode(self, ids: list[int]) -> str:
         if hasattr(self.tokenizer, "convert_ids_to_tokens"):
             return self.tokenizer.decode(ids, skip_special_tokens=True)
-        return self.tokenizer.decode(ids)
+        special = special_ids_of(self.tokenizer)
+        return self.tokenizer.decode([index for index in ids if index not in special])
 
 
 class Vocabulary(Sequence[str]):

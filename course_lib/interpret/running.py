@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from course_lib.interpret.encoding import end_id_of
 from course_lib.interpret.tap import stacks_of
 from course_lib.nn.attention import MultiHeadAttention, causal_mask
 
@@ -28,30 +29,67 @@ class CourseModel:
 
     def run(self, ids: Sequence[int], causal: bool | None) -> Tensor | None:
         """Logits (query, vocab_size), or None from a model that predicts no tokens."""
-        with self._masked(causal):
+        with causal_or_not(self.model, causal):
             output = self.model(ids_tensor(self.model, ids))
         return token_logits(output, getattr(self.model.config, "vocab_size", None))
 
-    @contextmanager
-    def _masked(self, causal: bool | None) -> Iterator[None]:
-        """Within the `with`, every self-attention is causal or is not, whatever the model asks for."""
-        if causal is None:
-            yield
-            return
 
-        def change(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
-            return args, kwargs | {"causal": causal}
+class CourseEncoderDecoder:
+    """An encoder–decoder of this course: `encode` reads a text, and `decode` predicts while it looks at it.
 
-        hooks = [
-            module.register_forward_pre_hook(change, with_kwargs=True)
-            for module in self.model.modules()
-            if isinstance(module, MultiHeadAttention)
-        ]
-        try:
-            yield
-        finally:
-            for hook in hooks:
-                hook.remove()
+    `end_id` is what it ends a text with when it writes; None lets it write on until there is enough.
+    """
+
+    def __init__(self, model: nn.Module, end_id: int | None):
+        self.model = model
+        self.end_id = end_id
+        self.limit: int | None = model.config.context_length
+        self.two_stacks = True
+
+    def run(self, ids: Sequence[int], causal: bool | None, decoder_ids: Sequence[int] | None = None) -> Tensor:
+        """Logits (query, vocab_size) after each token that the decoder reads."""
+        with causal_or_not(self.model.decoder, causal):
+            encoded = self.model.encode(ids_tensor(self.model, ids))
+            return self.model.decode(ids_tensor(self.model, decoder_ids), encoded).logits[0]
+
+    def start_id(self) -> int:
+        """What the decoder reads before the first token."""
+        return self.model.config.first_id
+
+    def write(self, ids: Sequence[int]) -> list[int]:
+        """What the decoder writes for a text, the start token first, always taking the likeliest token."""
+        encoded = self.model.encode(ids_tensor(self.model, ids))
+        written = [self.start_id()]
+        while len(written) <= min(GENERATED, self.limit - 1):
+            likeliest = int(self.model.decode(ids_tensor(self.model, written), encoded).logits[0, -1].argmax())
+            if likeliest == self.end_id:
+                break
+            written.append(likeliest)
+        return written
+
+
+@contextmanager
+def causal_or_not(module: nn.Module, causal: bool | None) -> Iterator[None]:
+    """Within the `with`, every self-attention in a module is causal or is not, whatever it is asked for."""
+    if causal is None:
+        yield
+        return
+
+    def change(attention: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]] | None:
+        if len(args) > 1 or kwargs.get("context") is not None:
+            return None  # a cross-attention has no later keys
+        return args, kwargs | {"causal": causal}
+
+    hooks = [
+        part.register_forward_pre_hook(change, with_kwargs=True)
+        for part in module.modules()
+        if isinstance(part, MultiHeadAttention)
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 class TransformersModel:
@@ -119,6 +157,15 @@ class TransformersModel:
         if causal:
             mask = mask.masked_fill(~causal_mask(length, device=weight.device), torch.finfo(weight.dtype).min)
         return mask
+
+
+def runner_for(model: nn.Module, tokenizer: Any) -> CourseModel | CourseEncoderDecoder | TransformersModel:
+    """What runs a model, by its make."""
+    if is_transformers(model):
+        return TransformersModel(model)
+    if len(stacks_of(model)) == 2:
+        return CourseEncoderDecoder(model, end_id_of(tokenizer))
+    return CourseModel(model)
 
 
 def is_transformers(model: nn.Module) -> bool:

@@ -1,0 +1,433 @@
+"""What attention maps miss, on a model whose mechanism is known, so that every answer has a truth to be held to.
+
+    g h Q w e r t Q → w        asked at the second Q, the model answers what followed the first
+
+Two letters make this answer: the w, which is copied, and the Q before it, by which the w is found. Every way to read
+a map ranks the letters before the question; it is right when those two come first.
+
+The second part asks what Jain and Wallace asked of attention: can other weights give the same answer? The third is
+the reply of Wiegreffe and Pinter: then train a model without them.
+
+    python -m course_lib.experiments.what_maps_miss      repeats what the lesson draws (a few minutes)
+
+Sources: Jain and Wallace 2019, "Attention is not Explanation"; Wiegreffe and Pinter 2019, "Attention is not not
+Explanation"; Abnar and Zuidema 2020 (rollout, flow); Kobayashi et al. 2020 (norms).
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from course_lib.experiments.induction import (
+    HELD_OUT,
+    NAME,
+    Circuit,
+    Plan,
+    find_circuit,
+    held_out,
+    letters,
+    make_model,
+    score,
+    train,
+    unused_letter,
+)
+from course_lib.experiments.results import load_results, save_results
+from course_lib.hub import load_model
+from course_lib.interpret import (
+    HeadAt,
+    Site,
+    View,
+    attention_flow,
+    attention_rollout,
+    edit_activations,
+    edit_heads,
+    reader_for,
+    record_activations,
+)
+from course_lib.interpret.tap import AttentionCall, AttentionTap
+from course_lib.models.gpt import GPT
+
+# ------------------------------------------------------------------------------------------- rankings
+
+
+@dataclass(frozen=True)
+class Question:
+    """A sequence cut at a letter that was there before.
+
+    Attributes:
+        tokens: ids up to the letter that asks, the last one.
+        match: where this letter stood before; the answer stands at `match` + 1.
+    """
+
+    tokens: Int[Tensor, "1 time"]
+    match: int
+
+    @property
+    def answer(self) -> int:
+        """The position of the letter to be copied."""
+        return self.match + 1
+
+    @property
+    def target(self) -> int:
+        """The letter to be copied."""
+        return int(self.tokens[0, self.answer])
+
+
+def draw_questions(n: int, seed: int = HELD_OUT + 2) -> list[Question]:
+    """Questions in the second telling of a stretch of 8 to 10 letters, so that each has one match."""
+    repeats = held_out(n, seed=seed, periods=(8, 10), starts=(0, 4), time=24)
+    generator = torch.Generator().manual_seed(seed)
+    asked = (repeats.period - 1) * torch.rand(n, generator=generator)  # how far into the second telling
+    ends = repeats.start + repeats.period + asked.long()
+    return [
+        Question(row[None, : end + 1], int(end - period))
+        for row, end, period in zip(repeats.tokens, ends, repeats.period, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A question, the model that is asked, and what a reader sees of it."""
+
+    model: GPT
+    question: Question
+    view: View
+    circuit: Circuit
+
+
+Ranking = Callable[[Case], Float[NDArray, "time"]]
+"""From a case to a score for every letter, the larger the more it matters."""
+
+
+def last_layer(case: Case) -> NDArray:
+    """Raw weights of the last layer, mean over heads: the map that is shown most often."""
+    return case.view.weights[-1].mean(axis=0)[-1]
+
+
+def all_layers(case: Case) -> NDArray:
+    """Raw weights, mean over all heads of all layers."""
+    return np.mean([weights.mean(axis=0)[-1] for weights in case.view.weights], axis=0)
+
+
+def induction_head(case: Case) -> NDArray:
+    """Raw weights of the one head that copies, for who knows which it is."""
+    _, layer, head = case.circuit.induction
+    return case.view.weights[layer][head, -1]
+
+
+def rollout(case: Case) -> NDArray:
+    """Attention rollout: the layers' maps multiplied, half of each the residual path."""
+    return attention_rollout(case.view.weights)[-1][-1]
+
+
+def flow(case: Case) -> NDArray:
+    """Attention flow: the most that can flow through the layers' maps."""
+    return attention_flow(case.view.weights, len(case.view.query_tokens) - 1)
+
+
+def value_norms(case: Case) -> NDArray:
+    """Weight times the length of the vector that it brings, last layer, sum over heads."""
+    return (case.view.weights[-1] * case.view.value_norms[-1][:, None, :]).sum(axis=0)[-1]
+
+
+def gradient_times_input(case: Case) -> NDArray:
+    """|gradient · embedding| of the answer's log-probability."""
+    with record_activations(case.model, ["stream"]) as seen:
+        logits = case.model(case.question.tokens).logits
+        embedded = seen[Site("stream", 0)]
+        says = logits[0, -1].log_softmax(dim=-1)[case.question.target]
+        (gradient,) = torch.autograd.grad(says, embedded)
+    return (gradient * embedded).sum(dim=-1)[0].abs().detach().numpy()
+
+
+@torch.no_grad()
+def erasing(case: Case) -> NDArray:
+    """How much less likely the answer is when one letter's embedding is the mean of all letters'."""
+    mean = case.model.token_embedding.weight[1:].mean(dim=0)
+    time = case.question.tokens.shape[1]
+
+    def erase(embedded: Tensor) -> Tensor:
+        return torch.where(torch.eye(time, dtype=torch.bool)[:, :, None], mean, embedded)
+
+    with edit_activations(case.model, {Site("stream", 0): erase}):
+        return _drop(case, case.question.tokens.expand(time, -1))
+
+
+@torch.no_grad()
+def swapping(case: Case) -> NDArray:
+    """How much less likely the answer is when one letter is another, which stands nowhere else: an intervention."""
+    tokens = case.question.tokens
+    time = tokens.shape[1]
+    other = unused_letter(tokens)
+    return _drop(case, torch.where(torch.eye(time, dtype=torch.bool), other, tokens))
+
+
+def _drop(case: Case, changed: Int[Tensor, "changes time"]) -> NDArray:
+    """How much each change takes from the log-probability of the answer; the plain text is read without any change."""
+    logits = case.model(changed).logits[:, -1].log_softmax(dim=-1)
+    return -logits[:, case.question.target].numpy()
+
+
+RANKINGS: dict[str, Ranking] = {
+    "attention, last layer": last_layer,
+    "attention, all layers": all_layers,
+    "attention, induction head": induction_head,
+    "value-weighted norms": value_norms,
+    "rollout": rollout,
+    "flow": flow,
+    "gradient × input": gradient_times_input,
+    "erasing a letter": erasing,
+    "swapping a letter": swapping,
+}
+
+
+class Found(NamedTuple):
+    """What the two highest letters of a ranking hold: the answer, its match, and what share of the two is right."""
+
+    answer: bool
+    match: bool
+
+    @property
+    def precision(self) -> float:
+        """Of the two highest, the share that is the answer or its match."""
+        return (self.answer + self.match) / 2
+
+
+def find(case: Case, ranking: Ranking) -> Found:
+    """Rank the letters before the one that asks."""
+    highest = set(np.argsort(-ranking(case)[:-1], kind="stable")[:2].tolist())
+    return Found(case.question.answer in highest, case.question.match in highest)
+
+
+def rank_all(
+    model: GPT, n: int = 20, *, seed: int = HELD_OUT + 2, rankings: Sequence[str] = tuple(RANKINGS)
+) -> dict[str, list[Found]]:
+    """What each ranking finds in n questions that the model answers rightly."""
+    reader, circuit = reader_for(model, letters()), find_circuit(score(model))
+    cases = []
+    for question in draw_questions(2 * n, seed):
+        text = letters().decode(question.tokens[0].tolist())
+        reading = reader.read(text)
+        if int(reading.predictions.probabilities[0].argmax()) == question.target and len(cases) < n:
+            cases.append(Case(model, question, reading.views["self"], circuit))
+    return {name: [find(case, RANKINGS[name]) for case in cases] for name in rankings}
+
+
+def interval(values: Sequence[float], *, level: float = 0.95, draws: int = 2_000) -> tuple[float, float]:
+    """A bootstrap interval of the mean: the middle share `level` of the means of so many draws with replacement."""
+    array = np.asarray(values, dtype=float)
+    rng = np.random.default_rng(0)
+    means = array[rng.integers(len(array), size=(draws, len(array)))].mean(axis=1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def summary(found: dict[str, list[Found]]) -> dict[str, dict[str, Any]]:
+    """For each ranking its mean precision with an interval, and how often it finds the answer and the match."""
+    return {
+        name: {
+            "precision": round(float(np.mean([each.precision for each in all_found])), 4),
+            "interval": [round(end, 4) for end in interval([each.precision for each in all_found])],
+            "answer": round(float(np.mean([each.answer for each in all_found])), 4),
+            "match": round(float(np.mean([each.match for each in all_found])), 4),
+        }
+        for name, all_found in found.items()
+    }
+
+
+def by_chance(n: int, seed: int = HELD_OUT + 2) -> float:
+    """The mean precision of a random order: two of all letters before the one that asks."""
+    return float(np.mean([2 / (question.tokens.shape[1] - 1) for question in draw_questions(n, seed)]))
+
+
+# ------------------------------------------------------------------------------------------- other weights
+
+ALLOWED = 0.05
+"""How far an answer may move, in total variation, and still count as the same."""
+
+
+class Frozen(NamedTuple):
+    """A batch of questions of one length, with what the heads of the last layer mix."""
+
+    tokens: Int[Tensor, "batch time"]
+    weights: Float[Tensor, "batch heads time"]
+    values: Float[Tensor, "batch heads time d_head"]
+    answers: Float[Tensor, "batch vocab_size"]
+
+
+def frozen_questions(model: GPT, n: int = 100) -> Frozen:
+    """Questions at the second letter of the second telling, each 4 + 12 + 2 letters long."""
+    tokens = held_out(n, time=18, starts=(4, 4), periods=(12, 12), seed=HELD_OUT + 3).tokens
+    calls: list[AttentionCall] = []
+    with torch.no_grad(), AttentionTap(model, on_call=calls.append):
+        answers = model(tokens).logits[:, -1].softmax(dim=-1)
+    return Frozen(tokens, calls[-1].weights[:, :, -1], calls[-1].value, answers)
+
+
+def answer_with(
+    model: GPT, frozen: Frozen, head: int, weights: Float[Tensor, "batch time"]
+) -> Float[Tensor, "batch vocab_size"]:
+    """What the model answers when one head of the last layer has these weights at the letter that asks."""
+    mixed = torch.einsum("bk,bkd->bd", weights, frozen.values[:, head])
+
+    def put_in(output: Tensor) -> Tensor:
+        return torch.cat([output[:, :-1], mixed[:, None]], dim=1)
+
+    with edit_heads(model, {HeadAt("self", model.config.n_layers - 1, head): put_in}):
+        return model(frozen.tokens).logits[:, -1].softmax(dim=-1)
+
+
+def variation(p: Float[Tensor, "*batch outcomes"], q: Float[Tensor, "*batch outcomes"]) -> Float[Tensor, "*batch"]:
+    """Total variation ½ Σ |p − q|: 0 for the same distribution, 1 for two that share nothing."""
+    return (p - q).abs().sum(dim=-1) / 2
+
+
+def divergence(p: Float[Tensor, "*batch outcomes"], q: Float[Tensor, "*batch outcomes"]) -> Float[Tensor, "*batch"]:
+    """Jensen and Shannon's divergence in nats: 0 for the same distribution, ln 2 for two that share nothing."""
+    middle = ((p + q) / 2).clamp(min=1e-12).log()
+
+    def relative(one: Tensor) -> Tensor:
+        return (one * (one.clamp(min=1e-12).log() - middle)).sum(dim=-1)
+
+    return (relative(p) + relative(q)) / 2
+
+
+@torch.no_grad()
+def permuted(model: GPT, frozen: Frozen, head: int, draws: int = 20) -> Float[NDArray, "batch"]:
+    """How far the answer moves when a head's weights are dealt out anew among the letters: the median of the draws.
+
+    Source: Jain and Wallace 2019, section 4.2.1.
+    """
+    generator = torch.Generator().manual_seed(0)
+    moved = []
+    for _ in range(draws):
+        order = torch.rand(frozen.weights[:, head].shape, generator=generator).argsort(dim=-1)
+        answers = answer_with(model, frozen, head, frozen.weights[:, head].gather(1, order))
+        moved.append(variation(answers, frozen.answers))
+    return torch.stack(moved).median(dim=0).values.numpy()
+
+
+def adversarial(model: GPT, frozen: Frozen, head: int, steps: int = 300) -> Float[NDArray, "batch"]:
+    """How different a head's weights can be, in Jensen and Shannon's divergence, while the answer stays the same.
+
+    Gradient ascent on the divergence from the model's own weights, with a price on every answer that moves by more
+    than ALLOWED; what counts is the largest divergence that was reached within it. A lower bound: better searches may
+    find more.
+
+    Source: Jain and Wallace 2019, section 4.2.2.
+    """
+    own = frozen.weights[:, head]
+    generator = torch.Generator().manual_seed(0)
+    free = (own.clamp(min=1e-6).log() + torch.randn(own.shape, generator=generator)).requires_grad_(True)
+    optimizer = torch.optim.Adam([free], lr=0.1)
+    best = torch.zeros(len(own))
+    for _ in range(steps):
+        weights = free.softmax(dim=-1)
+        moved = variation(answer_with(model, frozen, head, weights), frozen.answers)
+        apart = divergence(weights, own)
+        best = torch.where(moved.detach() <= ALLOWED, torch.maximum(best, apart.detach()), best)
+        loss = (-apart + 20 * (moved - ALLOWED / 2).clamp(min=0)).sum()
+        optimizer.zero_grad()
+        loss.backward(inputs=[free])
+        optimizer.step()
+    return best.numpy()
+
+
+def other_weights(model: GPT, n: int = 100) -> dict[str, dict[str, Any]]:
+    """For each head of the last layer what permuted and adversarial weights do, means with intervals."""
+    frozen = frozen_questions(model, n)
+
+    def described(values: NDArray) -> dict[str, Any]:
+        return {
+            "mean": round(float(values.mean()), 4),
+            "interval": [round(end, 4) for end in interval(values.tolist())],
+        }
+
+    last = model.config.n_layers - 1
+    return {
+        f"{last}.{head}": {
+            "permuted": described(permuted(model, frozen, head)),
+            "adversarial": described(adversarial(model, frozen, head)),
+        }
+        for head in range(model.config.n_heads)
+    }
+
+
+# ------------------------------------------------------------------------------------------- no weights at all
+
+
+def uniform_layer(model: GPT, layer: int) -> None:
+    """Make every head of a layer look at all letters evenly, for good: its queries are 0 and are not trained."""
+    query = model.blocks[layer].attention.query
+    for parameter in query.parameters():
+        nn.init.zeros_(parameter)
+        parameter.requires_grad_(False)
+
+
+def trained_with_uniform(layer: int, plan: Plan) -> dict[str, float]:
+    """What a model learns whose layer may not choose where it looks.
+
+    Source: Wiegreffe and Pinter 2019, section 3.2 (uniform weights as the baseline).
+    """
+    model = make_model(plan.n_layers, plan.seed)
+    uniform_layer(model, layer)
+    scores = score(train(plan, model=model))
+    return {"accuracy": round(scores.accuracy, 4), "second": round(scores.second, 4)}
+
+
+# ------------------------------------------------------------------------------------------- all of it
+
+
+def run_all(
+    say: Callable[[str], None], n: int = 300, plan: Plan | None = None, seeds: Sequence[int] = (0, 1, 2)
+) -> dict[str, Any]:
+    """Rankings, other weights, and models trained with a layer that may not choose."""
+    plan = plan or Plan()
+    model, _ = load_model(NAME)
+    found: dict[str, Any] = {
+        "command": "python -m course_lib.experiments.what_maps_miss",
+        "questions": n,
+        "chance": round(by_chance(n), 4),
+        "rankings": summary(rank_all(model, n)),
+        "circuit": [list(head) for head in find_circuit(score(model))],
+    }
+    for name, row in found["rankings"].items():
+        say(f"{name}: {row}")
+    found["other weights"] = other_weights(model)
+    found["same answer within"] = ALLOWED
+    found["largest divergence"] = round(math.log(2), 4)
+    say(str(found["other weights"]))
+    found["uniform"] = {
+        f"layer {layer}": [trained_with_uniform(layer, _with_seed(plan, seed)) for seed in seeds] for layer in (0, 1)
+    }
+    say(str(found["uniform"]))
+    return found
+
+
+def _with_seed(plan: Plan, seed: int) -> Plan:
+    return replace(plan, seed=seed)
+
+
+def stored_runs() -> dict[str, Any]:
+    """What `run_all` gave when it was last run and stored."""
+    return load_results("what_maps_miss")
+
+
+def main() -> None:
+    """Run all of it and store what it found."""
+    argparse.ArgumentParser(description=main.__doc__).parse_args()
+    save_results("what_maps_miss", run_all(lambda line: print(line, flush=True)))
+
+
+if __name__ == "__main__":
+    main()
