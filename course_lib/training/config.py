@@ -14,6 +14,7 @@ class TrainConfig:
         batch_size: documents in each update.
         learning_rate: its peak; it rises for `warmup_steps` updates and falls to `final_rate` of the peak.
         weight_decay: pull of the matrices towards zero.
+        layer_decay: the rate of each block as a share of the one above it, for fine-tuning (AdamW only); 1: all alike.
         clip_norm: the longest gradient that is followed as it is; a longer one is shortened to this.
         optimizer: "adamw" or "muon".
         evaluate_every: updates between two looks at the validation loss; the last update is always followed by one.
@@ -34,6 +35,7 @@ class TrainConfig:
     final_rate: float = 0.0
     warmup_steps: int = 50
     weight_decay: float = 0.1
+    layer_decay: float = 1.0
     clip_norm: float = 1.0
     optimizer: str = "adamw"
     evaluate_every: int = 100
@@ -51,6 +53,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, but it is {value}.")
+        if not 0 < self.layer_decay <= 1:
+            raise ValueError(f"layer_decay is a share above 0 and at most 1, but it is {self.layer_decay}.")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"There is no optimiser {self.optimizer!r}: choose one of {', '.join(OPTIMIZERS)}.")
 
@@ -61,6 +65,7 @@ DECIDES_THE_WEIGHTS = (
     "final_rate",
     "warmup_steps",
     "weight_decay",
+    "layer_decay",
     "clip_norm",
     "optimizer",
     "seed",

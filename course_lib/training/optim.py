@@ -1,6 +1,7 @@
 """Optimisers and the course of the learning rate."""
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -12,7 +13,7 @@ OPTIMIZERS = ("adamw", "muon")
 
 
 def make_optimizers(
-    model: nn.Module, name: str, *, learning_rate: float, weight_decay: float
+    model: nn.Module, name: str, *, learning_rate: float, weight_decay: float, layer_decay: float = 1.0
 ) -> list[torch.optim.Optimizer]:
     """The optimisers of a model's parameters, each of which is in exactly one of them.
 
@@ -20,13 +21,20 @@ def make_optimizers(
     function simpler. "muon" gives the blocks' matrices an orthogonalised momentum step and leaves embeddings, a module
     named `unembedding` and vectors to AdamW; its steps are scaled to the size of AdamW's, so that one rate fits both.
 
-    Sources: Loshchilov and Hutter 2019 (AdamW); Jordan et al. 2024 (Muon); Liu et al. 2025, section 2.2 (its scale).
+    With a `layer_decay` below 1 AdamW moves each block at that share of the rate of the block above it; what stands on
+    the blocks has the full rate, and embeddings the lowest. Parameters that need no gradient are left out.
+
+    Sources: Loshchilov and Hutter 2019 (AdamW); Jordan et al. 2024 (Muon); Liu et al. 2025, section 2.2 (its scale);
+    Howard and Ruder 2018, "ULMFiT", section 3.2 (rates by layer).
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     vectors = [p for p in parameters if p.ndim < 2]
     matrices = [p for p in parameters if p.ndim >= 2]
+    if layer_decay != 1 and name != "adamw":
+        raise ValueError(f"Rates by layer are AdamW's, not {name}'s: choose optimizer='adamw', or layer_decay=1.")
     if name == "adamw":
-        return [_adamw(matrices, vectors, learning_rate, weight_decay)]
+        adamw = _adamw(matrices, vectors, learning_rate, weight_decay)
+        return [adamw if layer_decay == 1 else _by_layer(model, adamw, learning_rate, layer_decay)]
     if name == "muon":
         of_tokens = [m for n, m in model.named_modules() if isinstance(m, nn.Embedding) or n == "unembedding"]
         left_out = {id(p) for m in of_tokens for p in m.parameters()}
@@ -42,6 +50,38 @@ def _adamw(
 ) -> torch.optim.AdamW:
     groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.95), fused=True)
+
+
+def _by_layer(
+    model: nn.Module, whole: torch.optim.AdamW, learning_rate: float, layer_decay: float
+) -> torch.optim.AdamW:
+    """The same optimiser with its groups cut by layer, each with its own rate."""
+    depths = layer_depths(model)
+    top = max(depths.values())
+    depth_of = {id(parameter): depths[name] for name, parameter in model.named_parameters()}
+    groups = []
+    for group in whole.param_groups:
+        for depth in sorted({depth_of[id(parameter)] for parameter in group["params"]}):
+            here = [parameter for parameter in group["params"] if depth_of[id(parameter)] == depth]
+            groups.append({**group, "params": here, "lr": learning_rate * layer_decay ** (top - depth)})
+    return torch.optim.AdamW(groups, lr=learning_rate)
+
+
+def layer_depths(model: nn.Module) -> dict[str, int]:
+    """For each parameter's name how deep it stands: 0 for embeddings, 1 … n for the blocks, n + 1 for what follows."""
+    blocks = {name: re.search(r"(?:^|\.)blocks\.(\d+)\.", name) for name, _ in model.named_parameters()}
+    top = max((int(found[1]) for found in blocks.values() if found), default=-1) + 2
+    before = {name for name, module in model.named_modules() if isinstance(module, nn.Embedding)}
+    return {
+        name: int(found[1]) + 1 if found else 0 if _is_input(name, before) else top for name, found in blocks.items()
+    }
+
+
+def _is_input(name: str, embeddings: set[str]) -> bool:
+    """Whether a parameter belongs to the embeddings, or to what BERT does with them before the first block."""
+    return (
+        name.rpartition(".")[0] in embeddings or "embedding_norm." in name or name.startswith(("widen.", "bert.widen."))
+    )
 
 
 class Muon(torch.optim.Optimizer):

@@ -82,7 +82,9 @@ def _check_same_model(saved: dict[str, Tensor], here: dict[str, Tensor]) -> None
 def _check_same_run(trainer: Trainer, state: dict[str, Any]) -> None:
     saved, here = state["config"], asdict(trainer.config)
     changed = [
-        f"{name} was {saved[name]} and is {here[name]}" for name in DECIDES_THE_WEIGHTS if saved[name] != here[name]
+        f"{name} was {saved[name]} and is {here[name]}"
+        for name in DECIDES_THE_WEIGHTS
+        if saved.get(name, here[name]) != here[name]  # what an older version did not know was as it is by default
     ]
     data = [_amount(source) for source in (trainer.train, trainer.validation)]
     if data != state["data"]:

@@ -74,7 +74,11 @@ class Trainer:
         if config.compile:
             self.wrapped = torch.compile(self.wrapped)
         self.optimizers = make_optimizers(
-            model, config.optimizer, learning_rate=config.learning_rate, weight_decay=config.weight_decay
+            model,
+            config.optimizer,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            layer_decay=config.layer_decay,
         )
         self.peak_rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
         # float16 cannot hold small gradients: they are scaled up before the backward pass, and down again after.

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from itertools import chain
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 
 from course_lib.text.tokenizers.files import UnsupportedTokenizer, added_tokens, read_model, write_tokenizer
@@ -86,6 +86,13 @@ _CHINESE_CHARACTER = re.compile(f"[{CHINESE}]")
 def _word_pattern() -> re.Pattern[str]:
     mark = punctuation() + re.escape(string.punctuation)  # "$" and "+" are symbols in Unicode, punctuation in BERT
     return re.compile(f"[{mark}]|[^{WHITESPACE}{mark}]+")
+
+
+@cache
+def _raw_word_pattern() -> re.Pattern[str]:
+    """The words of a text that is not normalised yet: a Chinese character is one, whatever stands beside it."""
+    mark = punctuation() + re.escape(string.punctuation)
+    return re.compile(f"[{mark}{CHINESE}]|[^{WHITESPACE}{mark}{CHINESE}]+")
 
 
 def split_bert_words(text: str) -> list[str]:
@@ -164,6 +171,31 @@ class WordPieceTokenizer(Tokenizer):
             return self.special.encode(text, self.encode)
         words = split_bert_words(self.normalizer(text))
         return list(chain.from_iterable(map(self._ids_of_word.__getitem__, words)))
+
+    def encode_with_places(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """The ids of a text, and for each the characters of `text` that it stands for: from, to before.
+
+        Where normalising changes the length of a word, its pieces all stand for the whole word.
+
+        >>> tokenizer = WordPieceTokenizer.train(["low lower lowest"], vocab_size=20)
+        >>> tokenizer.encode_with_places("a Lowe")[1]
+        [(0, 1), (2, 5), (5, 6)]
+        """
+        ids: list[int] = []
+        places: list[tuple[int, int]] = []
+        for match in _raw_word_pattern().finditer(text):
+            pieces = self.encode(match.group())
+            ids += pieces
+            places += self._places_of(pieces, match.group(), match.start())
+        return ids, places
+
+    def _places_of(self, pieces: list[int], word: str, start: int) -> list[tuple[int, int]]:
+        """The characters that each piece of a word stands for; the word begins at `start`."""
+        sizes = [len(self.tokens[piece].removeprefix(PREFIX)) for piece in pieces]
+        if self.unk_id in pieces or sum(sizes) != len(word):
+            return [(start, start + len(word))] * len(pieces)
+        ends = list(accumulate(sizes, initial=start))
+        return list(pairwise(ends))
 
     def encode_pair(self, first: str, second: str | None = None) -> tuple[list[int], list[int]]:
         """[CLS] first [SEP] second [SEP] as ids, and for each id the segment, 0 or 1, that it belongs to."""
