@@ -266,11 +266,11 @@ class _Groups(Sequence):
         return self.shift + self.stride * self.order[first : first + self.batch_size]
 
 
-class Pairs:
+class Pairs(Rows):
     """Pairs of texts for an encoder–decoder: one to read, and one to write.
 
     Both end in `end_id`, which tells the reader that no more follows, and is what the writer has to predict last.
-    Pairs of similar length share a batch, which leaves little padding; padding is never a target.
+    Padding is never a target.
 
     Args:
         sources, targets: the token ids of the texts to read, and of the texts to write.
@@ -296,36 +296,23 @@ class Pairs:
             )
         self.pad_id = pad_id
         self.sources, self.targets = ([torch.tensor([*text, end_id]) for text in texts] for texts in (sources, targets))
-        self.lengths = torch.tensor([len(target) for target in self.targets])  # predictions in each pair
-        self.sizes = torch.tensor([max(map(len, pair)) for pair in zip(self.sources, self.targets, strict=True)])
-        longest = int(self.sizes.argmax())
-        if self.sizes[longest] > context_length:
+        self.lengths = torch.tensor([max(map(len, pair)) for pair in zip(self.sources, self.targets, strict=True)])
+        longest = int(self.lengths.argmax())
+        if self.lengths[longest] > context_length:
             raise ValueError(
-                f"Pair {longest} has a text of {int(self.sizes[longest])} tokens with its end, and the context is "
+                f"Pair {longest} has a text of {int(self.lengths[longest])} tokens with its end, and the context is "
                 f"{context_length}. Leave such pairs out, or choose a longer context."
             )
 
     @property
     def n_targets(self) -> int:
         """How many predictions one pass over the pairs makes."""
-        return int(self.lengths.sum())
+        return sum(map(len, self.targets))
 
     @property
     def largest_id(self) -> int:
         """The largest token id in any text: the model's vocabulary must hold it."""
         return max(self.pad_id, *(int(text.max()) for text in (*self.sources, *self.targets)))
-
-    def shuffled(self, batch_size: int, generator: torch.Generator) -> Shuffled:
-        """Batches without end: every pair once, in a new order, then again."""
-        return Shuffled(self, batch_size, generator)
-
-    def in_order(self, batch_size: int) -> Iterator[PairBatch]:
-        """Every pair once, from short to long: for evaluation."""
-        for group in self.sizes.argsort(stable=True).split(batch_size):
-            yield self._batch(group.tolist())
-
-    def _draw_pass(self, batch_size: int, generator: torch.Generator) -> list[Tensor]:
-        return groups_of_similar_size(self.sizes, batch_size, generator)
 
     def _batch(self, indices: list[int]) -> PairBatch:
         def stacked(texts: list[Tensor], filler: int) -> Tensor:
@@ -333,13 +320,6 @@ class Pairs:
             return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=filler)
 
         return PairBatch(stacked(self.sources, self.pad_id), stacked(self.targets, IGNORED))
-
-
-def groups_of_similar_size(sizes: Int[Tensor, "_"], batch_size: int, generator: torch.Generator) -> list[Tensor]:
-    """Every row once, in groups of about one size, which leaves little padding; other groups in each pass."""
-    noise = torch.rand(len(sizes), generator=generator) * 0.2 + 0.9
-    groups = (sizes * noise).argsort().split(batch_size)
-    return [groups[index] for index in torch.randperm(len(groups), generator=generator).tolist()]
 
 
 class Piece(NamedTuple):
