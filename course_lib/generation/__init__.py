@@ -1,13 +1,13 @@
 """Text from a model, one token at a time.
 
 Read `probabilities` (what is drawn from), `sampling` (the loop), `decoder` (how the next logits come so fast), `beam`
-(searching in place of drawing), `text` (from prompt to text).
+(searching in place of drawing), `conditioned` (the same for encoder–decoders), `text` (from prompt to text).
 """
 
 from course_lib.generation.beam import Hypothesis, beam_search
 from course_lib.generation.probabilities import next_token_probabilities
 from course_lib.generation.sampling import generate, stream
-from course_lib.generation.text import complete, stream_text
+from course_lib.generation.text import complete, stream_text, translate
 
 __all__ = [
     "Hypothesis",
@@ -17,4 +17,5 @@ __all__ = [
     "next_token_probabilities",
     "stream",
     "stream_text",
+    "translate",
 ]

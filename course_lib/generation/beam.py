@@ -10,9 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from course_lib.generation.conditioned import Conditioned, GenerativeModel, LanguageModel, read_sources
 from course_lib.generation.decoder import make_decoder, threads_for, working
 from course_lib.generation.sampling import Prompts, check_prompts
-from course_lib.models.gpt import GPT
+from course_lib.models.encoder_decoder import EncoderDecoder
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Hypothesis:
     """One continuation that a search found.
 
     Attributes:
-        tokens: the prompt and what was added, the stop token included.
+        tokens: the prompt (of an encoder–decoder, the start token) and what was added, the stop token included.
         log_probability: the sum of the added tokens' log-probabilities, in nats.
         score: what hypotheses are ranked by, log_probability / lengthᵃ with the number of added tokens as length.
     """
@@ -31,7 +32,7 @@ class Hypothesis:
 
 
 def beam_search(
-    model: GPT,
+    model: GenerativeModel,
     tokens: Prompts,
     max_new_tokens: int,
     *,
@@ -62,6 +63,8 @@ def beam_search(
         raise ValueError(f"beams must be at least 1, but it is {beams}.")
     if max_new_tokens < 1:
         raise ValueError(f"A search adds at least one token, but max_new_tokens is {max_new_tokens}.")
+    if isinstance(model, EncoderDecoder):
+        model, tokens = read_sources(model, tokens, max_new_tokens)
     prompts = check_prompts(model, tokens, max_new_tokens)
     for prompt in prompts:
         if len(prompt) + max_new_tokens > model.config.context_length:
@@ -74,9 +77,14 @@ def beam_search(
     model.eval()
     try:
         with working(threads_for(model)):
-            return [search.run(model, prompt, use_cache) for prompt in prompts]
+            return [search.run(_for_row(model, row, beams), prompt, use_cache) for row, prompt in enumerate(prompts)]
     finally:
         model.train(was_training)
+
+
+def _for_row(model: LanguageModel, row: int, beams: int) -> LanguageModel:
+    """The model for all beginnings of one text: those of a translation look at one source."""
+    return model.repeated(row, beams) if isinstance(model, Conditioned) else model
 
 
 class _Candidate(NamedTuple):
@@ -96,7 +104,7 @@ class _Search:
     max_new_tokens: int
     stop_id: int | None
 
-    def run(self, model: GPT, prompt: Tensor, use_cache: bool) -> list[Hypothesis]:
+    def run(self, model: LanguageModel, prompt: Tensor, use_cache: bool) -> list[Hypothesis]:
         """Search from one prompt."""
         prompts = [prompt] * self.beams
         decoder = make_decoder(model, prompts, len(prompt) + self.max_new_tokens, use_cache)

@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from course_lib.generation.conditioned import Conditioned, LanguageModel
 from course_lib.models.gpt import GPT, GPTConfig
 from course_lib.nn.int8 import Int8Linear
-from course_lib.nn.kv_cache import KVCache
 from course_lib.nn.layers import LayerNorm, TransformerBlock
 from course_lib.nn.positions import alibi_bias
 
@@ -34,7 +34,7 @@ Logits = Float[Tensor, "batch vocab_size"]
 class RecomputingDecoder:
     """Runs the whole text, or as much of its end as the context holds, through the model for each token."""
 
-    def __init__(self, model: GPT):
+    def __init__(self, model: LanguageModel):
         self.model = model
         self.texts: list[Tensor] = []
 
@@ -65,7 +65,7 @@ class RecomputingDecoder:
 class ForwardDecoder:
     """The model's own `forward` with its KV cache: for texts of one length, and models with switches of their own."""
 
-    def __init__(self, model: GPT, max_length: int):
+    def __init__(self, model: LanguageModel, max_length: int):
         self.model = model
         self.max_length = max_length
 
@@ -101,13 +101,11 @@ class CachedDecoder:
     def read(self, prompts: list[Int[Tensor, "_"]]) -> Logits:
         """Start with these texts; the logits after each."""
         groups = rows_of_equal_length(prompts)
+        self._reserve(len(prompts))
         if len(groups) == 1:
-            self.caches = self.model.new_cache(len(prompts), self.max_length)
             self.length: int | Tensor = len(prompts[0])
             return self.model(torch.stack(prompts), cache=self.caches).logits[:, -1]
-        self.caches = self.model.new_cache(len(prompts), self.max_length)
-        for cache in self.caches:
-            cache.keys.zero_(), cache.values.zero_()  # masked places are multiplied by 0, so they must be finite
+        self.stored.zero_()  # masked places are multiplied by 0, so they must be finite
         self.length = torch.tensor([len(prompt) for prompt in prompts], device=prompts[0].device)
         logits: list[Tensor] = [None] * len(prompts)
         for rows in groups:
@@ -120,18 +118,28 @@ class CachedDecoder:
         """Add a token to each text; the logits after it."""
         place = self.positions.place(self.length)
         x = self.positions.add(F.embedding(tokens, self.model.token_embedding.weight), place)  # (batch, d_model)
-        for block, cache in zip(self.blocks, self.caches, strict=True):
-            x = block(x, cache, place)
+        for block, past in zip(self.blocks, self.stored.narrow(3, 0, place.end).unbind(), strict=True):
+            x = block(x, past, place)
         self.length = self.length + 1
         logits, cap = self.unembedding(self.final_norm(x)), self.model.config.logit_cap
         return logits if cap is None else cap * (logits / cap).tanh()
 
     def reorder(self, rows: Int[Tensor, "batch"]) -> None:
         """Go on with text `rows[i]` in place of text i."""
-        for cache in self.caches:
-            cache.reorder(rows)
+        self._keep(self.stored[:, rows])
         if not isinstance(self.length, int):
             self.length = self.length[rows]
+
+    def _reserve(self, batch: int) -> None:
+        """Room for the keys and values of all blocks in one tensor, of which each block's cache is a view."""
+        self.caches = self.model.new_cache(batch, self.max_length)
+        _, kv_heads, time, d_head = self.caches[0].keys.shape
+        self._keep(self.caches[0].keys.new_empty(len(self.caches), batch, 2 * kv_heads, time, d_head))
+
+    def _keep(self, stored: Float[Tensor, "layer batch both_heads time d_head"]) -> None:
+        self.stored = stored
+        for cache, both in zip(self.caches, stored, strict=True):
+            cache.keys, cache.values = both.chunk(2, dim=1)
 
     def _read_into(self, rows: list[int], tokens: Int[Tensor, "some time"]) -> Float[Tensor, "some vocab_size"]:
         """Read texts of one length into their rows of the cache."""
@@ -146,10 +154,12 @@ class CachedDecoder:
 Decoder = RecomputingDecoder | ForwardDecoder | CachedDecoder
 
 
-def make_decoder(model: GPT, prompts: Sequence[Tensor], max_length: int, use_cache: bool) -> Decoder:
+def make_decoder(model: LanguageModel, prompts: Sequence[Tensor], max_length: int, use_cache: bool) -> Decoder:
     """The fastest decoder that gives the model's logits for these prompts."""
     if not use_cache:
         return RecomputingDecoder(model)
+    if isinstance(model, Conditioned):
+        return ForwardDecoder(model, max_length)
     if follows(model.config):
         return CachedDecoder(model, max_length)
     one_length = len({len(prompt) for prompt in prompts}) == 1
@@ -171,7 +181,7 @@ def rows_of_equal_length(texts: Sequence[Tensor]) -> list[list[int]]:
     return list(groups.values())
 
 
-def threads_for(model: nn.Module) -> int | None:
+def threads_for(model: nn.Module | Conditioned) -> int | None:
     """How many threads make tokens fastest: one for a small model, whose matrices are read before a second wakes up.
 
     None leaves the number as it is.
@@ -184,13 +194,14 @@ def threads_for(model: nn.Module) -> int | None:
 def working(threads: int | None) -> Iterator[None]:
     """Without gradients and on so many threads; afterwards all is as before."""
     before = torch.get_num_threads()
-    if threads is not None:
+    change = threads is not None and threads != before
+    if change:
         torch.set_num_threads(threads)
     try:
         with torch.inference_mode():
             yield
     finally:
-        if threads is not None:
+        if change:
             torch.set_num_threads(before)
 
 
@@ -203,6 +214,7 @@ class _Place:
     """Where the new token of each text stands, in the forms that the kinds of positions need."""
 
     index: int | Tensor
+    end: int  # of the longest text, the new token included
     bias: Tensor | None  # added to the scores; -inf where a text has no key
     rotary: tuple[Tensor, Tensor] | None
 
@@ -236,7 +248,8 @@ class _Positions:
     def place(self, length: int | Tensor) -> _Place:
         """What the token after `length` others needs."""
         rotary = None if self.cos is None else (self._rows(self.cos, length), self._rows(self.sin, length))
-        return _Place(length, self._scores_bias(length), rotary)
+        end = (length if isinstance(length, int) else int(length.max())) + 1
+        return _Place(length, end, self._scores_bias(length, end), rotary)
 
     def add(self, x: Float[Tensor, "batch d_model"], place: _Place) -> Float[Tensor, "batch d_model"]:
         """Token vectors with absolute positions added."""
@@ -249,13 +262,12 @@ class _Positions:
     def _rows(self, table: Tensor, length: int | Tensor) -> Tensor:
         return table[length] if isinstance(length, int) else table[length][:, None]  # (d_head,) or (batch, 1, d_head)
 
-    def _scores_bias(self, length: int | Tensor) -> Tensor | None:
+    def _scores_bias(self, length: int | Tensor, keys: int) -> Tensor | None:
         """(batch or 1, kv_heads, group, key), or None where nothing is added."""
         if isinstance(length, int):
             if self.bias is None:
                 return None
-            return self.bias[:, : length + 1].flip(-1).view(1, self.kv_heads, self.group, -1)
-        keys = int(length.max()) + 1
+            return self.bias[:, :keys].flip(-1).view(1, self.kv_heads, self.group, -1)
         distance = length[:, None] - torch.arange(keys, device=length.device)  # (batch, key); negative: no such key
         if self.bias is None:
             bias = torch.zeros(len(length), 1, 1, keys, dtype=self.dtype, device=length.device)
@@ -280,15 +292,22 @@ class _BlockStep:
         self.norm_position = block.norm_position
         self.attention_norm, self.feed_forward_norm = _norm(block.attention_norm), _norm(block.feed_forward_norm)
 
-    def __call__(self, x: Float[Tensor, "batch d_model"], cache: KVCache, place: _Place) -> Tensor:
+    def __call__(
+        self, x: Float[Tensor, "batch d_model"], past: Float[Tensor, "batch both_heads time d_head"], place: _Place
+    ) -> Tensor:
         if self.norm_position == "post":
-            x = self.attention_norm(x + self.attend(x, cache, place))
+            x = self.attention_norm(x + self.attend(x, past, place))
             return self.feed_forward_norm(x + self.feed_forward(x))
-        x = x + self.attend(self.attention_norm(x), cache, place)
+        x = x + self.attend(self.attention_norm(x), past, place)
         return x + self.feed_forward(self.feed_forward_norm(x))
 
-    def attend(self, x: Float[Tensor, "batch d_model"], cache: KVCache, place: _Place) -> Tensor:
-        """Store this token's key and value; mix the values of its text."""
+    def attend(
+        self, x: Float[Tensor, "batch d_model"], past: Float[Tensor, "batch both_heads time d_head"], place: _Place
+    ) -> Tensor:
+        """Store this token's key and value in `past`, where the keys of all heads stand before the values of all.
+
+        Then mix the values of its text.
+        """
         batch, turned = x.shape[0], self.n_heads + self.kv_heads
         heads = self.project(x).view(batch, -1, self.d_head)  # queries, keys and values: (batch, heads, d_head)
         if self.qk_norm or place.rotary is not None:
@@ -298,10 +317,10 @@ class _BlockStep:
             if place.rotary is not None:
                 cos, sin = place.rotary
                 query_key = torch.addcmul(query_key * cos, query_key.roll(self.d_head // 2, -1), sin)
-            query, key = query_key[:, : self.n_heads], query_key[:, self.n_heads :]
-        else:
-            query, key = heads[:, : self.n_heads], heads[:, self.n_heads : turned]
-        keys, values = _store(cache, place.index, key, heads[:, turned:])
+            heads = torch.cat([query_key, heads[:, turned:]], dim=1)
+        query, key_value = heads.split_with_sizes((self.n_heads, 2 * self.kv_heads), 1)
+        _store(past, place, key_value)
+        keys, values = past.split_with_sizes((self.kv_heads, self.kv_heads), 1)
         # The queries that share a key head stand where a longer text has its positions, so no key is copied.
         query = query.reshape(batch, self.kv_heads, -1, self.d_head)
         mixed = F.scaled_dot_product_attention(query, keys, values, place.bias)  # (batch, kv_heads, group, d_head)
@@ -314,19 +333,12 @@ class _BlockStep:
         return self.down(self.activation(self.gate(x)) * self.up(x))
 
 
-def _store(cache: KVCache, index: int | Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-    """Put one key and value of each text at its place; answer all up to the last place."""
-    if isinstance(index, int):
-        cache.keys.select(2, index).copy_(key)
-        cache.values.select(2, index).copy_(value)
-        end = index + 1
+def _store(past: Tensor, place: _Place, key_value: Float[Tensor, "batch both_heads d_head"]) -> None:
+    """Put one key and value of each text at its place."""
+    if isinstance(place.index, int):
+        past.select(2, place.index).copy_(key_value)
     else:
-        rows = torch.arange(len(index), device=index.device)
-        cache.keys[rows, :, index] = key
-        cache.values[rows, :, index] = value
-        end = int(index.max()) + 1
-    cache.length = end
-    return cache.keys[:, :, :end], cache.values[:, :, :end]
+        past[torch.arange(len(past), device=past.device), :, place.index] = key_value
 
 
 Function = Callable[[Tensor], Tensor]

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from course_lib.generation.conditioned import GenerativeModel, LanguageModel, read_sources
 from course_lib.generation.decoder import RecomputingDecoder, make_decoder, threads_for, working
 from course_lib.generation.probabilities import check_settings, probabilities_unchecked
-from course_lib.models.gpt import GPT
+from course_lib.models.encoder_decoder import EncoderDecoder
 
 Prompts = Int[Tensor, "batch time"] | Sequence[Sequence[int]] | Sequence[Tensor]
 """Texts of one length as one tensor, or a list of texts of any lengths."""
@@ -25,7 +26,7 @@ class Decodes(Protocol):
 
 
 def stream(
-    model: GPT,
+    model: GenerativeModel,
     tokens: Prompts,
     max_new_tokens: int,
     *,
@@ -45,6 +46,8 @@ def stream(
     Args as in `generate`.
     """
     check_settings(temperature, top_k, top_p, min_p, repetition_penalty)
+    if isinstance(model, EncoderDecoder):
+        model, tokens = read_sources(model, tokens, max_new_tokens)
     texts = check_prompts(model, tokens, max_new_tokens)
     return _steps(
         model, texts, max_new_tokens, (temperature, top_k, top_p, min_p, repetition_penalty), use_cache, generator
@@ -52,7 +55,7 @@ def stream(
 
 
 def _steps(
-    model: GPT,
+    model: LanguageModel,
     texts: list[Tensor],
     max_new_tokens: int,
     settings: tuple,
@@ -80,7 +83,7 @@ def _steps(
                 elif step:
                     logits = decoder.step(chosen[-1])
                 probabilities = probabilities_unchecked(logits, *settings, seen)
-                token = torch.multinomial(probabilities, 1, generator=generator)[:, 0]  # (batch,)
+                token = draw(probabilities, generator)
                 if seen is not None:
                     seen.scatter_(1, token[:, None], True)
             chosen.append(token)
@@ -89,8 +92,20 @@ def _steps(
         model.train(was_training)
 
 
+def draw(
+    probabilities: Float[Tensor, "batch vocab_size"], generator: torch.Generator | None = None
+) -> Int[Tensor, "batch"]:
+    """One token of each row: what `torch.multinomial` draws for the same generator, without its checks of the rows.
+
+    Whoever has waited a time drawn from the exponential distribution with rate p_i is first with probability
+    p_i / Σ p_j; and such a time is one with rate 1, divided by p_i.
+    """
+    waits = torch.empty_like(probabilities).exponential_(generator=generator)
+    return (probabilities / waits).argmax(dim=-1)
+
+
 def generate(
-    model: GPT,
+    model: GenerativeModel,
     tokens: Prompts,
     max_new_tokens: int,
     temperature: float = 1.0,
@@ -109,7 +124,8 @@ def generate(
 
     Args:
         model: answers logits for tokens.
-        tokens: the prompts, on the model's device: a tensor (batch, time), or a list of texts of any lengths.
+        tokens: the prompts, on the model's device: a tensor (batch, time), or a list of texts of any lengths. To an
+            encoder–decoder they are the texts to read; the answer begins with its start token.
         max_new_tokens: how many tokens to add at most.
         temperature, top_k, top_p, min_p, repetition_penalty: as in `next_token_probabilities`. Temperature 0 always
             takes the likeliest token. The penalty counts the prompt's tokens too.
@@ -126,6 +142,8 @@ def generate(
     Raises ValueError for a setting outside its range, no prompt, an empty one, one longer than the context, or a
     token that is not the model's.
     """
+    if isinstance(model, EncoderDecoder):
+        model, tokens = read_sources(model, tokens, max_new_tokens)
     steps = stream(
         model,
         tokens,
@@ -215,7 +233,7 @@ def as_texts(tokens: Prompts) -> list[Tensor]:
     return [text if isinstance(text, Tensor) else torch.tensor(text, dtype=torch.long) for text in tokens]
 
 
-def check_prompts(model: GPT, tokens: Prompts, max_new_tokens: int) -> list[Tensor]:
+def check_prompts(model: LanguageModel, tokens: Prompts, max_new_tokens: int) -> list[Tensor]:
     """Each prompt as a tensor on the model's device; ValueError for what cannot be continued."""
     if max_new_tokens < 0:
         raise ValueError(f"max_new_tokens must be 0 or more, but it is {max_new_tokens}.")

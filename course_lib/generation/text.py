@@ -1,15 +1,21 @@
 """Text in, text out: a prompt becomes tokens, and tokens become text as they come."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 
+from course_lib.generation.beam import beam_search
 from course_lib.generation.sampling import Endings, generate, stream
+from course_lib.models.encoder_decoder import EncoderDecoder
 from course_lib.models.gpt import GPT
 
 UNFINISHED = "\ufffd"
 """What a byte-level tokenizer answers for the first bytes of a character whose last ones are still to come."""
+
+BETWEEN_CHINESE = re.compile("(?<=[\u2e80-\u9fff\uff00-\uffef]) (?=[\u2e80-\u9fff\uff00-\uffef])")
+"""The space that a WordPiece tokenizer decodes between two Chinese characters, where nobody writes one."""
 
 
 @runtime_checkable
@@ -65,6 +71,43 @@ def complete(
         added = [token for token in row[len(start) :] if token != tokenizer.end_id]
         completions.append(_before_stop(tokenizer.decode(added), stop))
     return completions[0] if isinstance(prompt, str) else completions
+
+
+def translate(
+    model: EncoderDecoder,
+    tokenizer: Tokenizer,
+    text: str | Sequence[str],
+    *,
+    beams: int = 1,
+    length_penalty: float = 1.0,
+    max_new_tokens: int | None = None,
+) -> str | list[str]:
+    """What an encoder–decoder writes for a text that it reads, or for each of several: its likeliest answer.
+
+    The end token follows the text, as in training. The answer ends before the model's own end token.
+
+    Args:
+        model: an encoder–decoder.
+        tokenizer: the one that the model was trained with.
+        text: what to read, or several texts; the answer has the same form.
+        beams, length_penalty: as in `beam_search`. With one beam the likeliest token is taken at each step, and all
+            texts are answered at once.
+        max_new_tokens: the most tokens of an answer; default what the model has room for.
+    """
+    sources = [[*tokenizer.encode(one), tokenizer.end_id] for one in ([text] if isinstance(text, str) else text)]
+    length = model.config.context_length - 1 if max_new_tokens is None else max_new_tokens
+    if beams == 1:
+        rows = generate(model, sources, length, temperature=0.0, stop_id=tokenizer.end_id)
+    else:
+        found = beam_search(
+            model, sources, length, beams=beams, length_penalty=length_penalty, stop_id=tokenizer.end_id
+        )
+        rows = [hypotheses[0].tokens for hypotheses in found]
+    not_text = (tokenizer.end_id, model.config.pad_id)
+    answers = [
+        BETWEEN_CHINESE.sub("", tokenizer.decode([token for token in row[1:] if token not in not_text])) for row in rows
+    ]
+    return answers[0] if isinstance(text, str) else answers
 
 
 def stream_text(

@@ -28,6 +28,7 @@ from course_lib.models.bert import (
     BERTForSequenceClassification,
     BERTForTokenClassification,
 )
+from course_lib.models.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
 from course_lib.models.gpt import GPT, GPTConfig
 from course_lib.text.bundled import data_folder
 from course_lib.text.tokenizers import load_tokenizer
@@ -41,6 +42,7 @@ KINDS: dict[str, tuple[type[nn.Module], type]] = {
     "bert_for_sequence_classification": (BERTForSequenceClassification, BERTConfig),
     "bert_for_token_classification": (BERTForTokenClassification, BERTConfig),
     "bert_for_question_answering": (BERTForQuestionAnswering, BERTConfig),
+    "encoder_decoder": (EncoderDecoder, EncoderDecoderConfig),
 }
 """The models that a folder can hold: what `config.json` calls them, their class, and the class of their config."""
 

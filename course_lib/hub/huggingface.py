@@ -11,6 +11,8 @@ from course_lib.hub.bert import BERTModel, bert_to_transformers
 from course_lib.hub.folder import TOKENIZER, check_vocabularies, replacing
 from course_lib.hub.formats import FORMATS, Format, explicit_config, to_our_weights, to_their_weights
 from course_lib.hub.places import check_folder, hub_answers, is_path, out_of_reach, quiet
+from course_lib.hub.t5 import t5_to_transformers
+from course_lib.models.encoder_decoder import EncoderDecoder
 from course_lib.models.gpt import GPT, GPTConfig
 
 if TYPE_CHECKING:
@@ -46,12 +48,13 @@ def gpt_from_huggingface(source: "str | Path | PreTrainedModel") -> GPT:
 
 
 def to_huggingface(
-    model: GPT | BERTModel, tokenizer: Any = None, folder: str | Path | None = None
+    model: GPT | BERTModel | EncoderDecoder, tokenizer: Any = None, folder: str | Path | None = None
 ) -> "PreTrainedModel":
     """The same model as one of `transformers`; with a folder, saved so that `from_pretrained` and `pipeline` load it.
 
     A GPT with GPT-2's switches becomes a GPT2LMHeadModel (without biases: one whose biases are 0); one with
-    Llama's a LlamaForCausalLM. A BERT becomes theirs of the same kind (BertForMaskedLM, AlbertModel, …).
+    Llama's a LlamaForCausalLM. A BERT becomes theirs of the same kind (BertForMaskedLM, AlbertModel, …),
+    and an encoder–decoder with T5's switches a T5ForConditionalGeneration.
 
     Args:
         model: the model to convert; it is left alone.
@@ -60,7 +63,10 @@ def to_huggingface(
 
     Raises ValueError for a model that is none of these, with the settings that stand in the way.
     """
-    convert = _gpt_to_transformers if isinstance(model, GPT) else bert_to_transformers
+    if isinstance(model, EncoderDecoder):
+        convert = t5_to_transformers
+    else:
+        convert = _gpt_to_transformers if isinstance(model, GPT) else bert_to_transformers
     theirs = convert(model, _special_ids(tokenizer))
     if tokenizer is not None:
         check_vocabularies(model, tokenizer)
