@@ -1,9 +1,9 @@
 """Lesson 11's scaling law: seven sizes of one small GPT on a world whose loss floor is known, from three starts each.
 
-The first 128 characters of tiny_world's stories; two blocks whose width goes from 8 to 96 features; the same updates on
+The first 64 characters of tiny_world's stories; two blocks whose width goes from 8 to 64 features; the same updates on
 the same batches, Muon, float32 on one thread, so that the runs can be repeated anywhere:
 
-    python -m course_lib.experiments.scaling        # twenty minutes of one core; writes scaling_results.json
+    python -m course_lib.experiments.scaling        # about five minutes of one core; writes scaling_results.json
 
 It may be stopped at any time: each run is stored when it ends, and the next start goes on with what is missing.
 """
@@ -25,12 +25,12 @@ from course_lib.text import Corpus, load_corpus
 from course_lib.text.tokenizers import CharTokenizer
 from course_lib.training import Documents, TrainConfig, Trainer
 
-WIDTHS = (8, 12, 16, 24, 32, 48, 96)
+WIDTHS = (8, 12, 16, 20, 24, 32, 64)
 """Six to fit on, and the last one to test on."""
-N_LAYERS, N_HEADS, CONTEXT = 2, 2, 128
+N_LAYERS, N_HEADS, CONTEXT = 2, 2, 64
 SEEDS = (0, 1, 2)
-STEPS, BATCH, RATE, LOOK_EVERY = 1200, 32, 0.02, 50
-HELD_OUT_STORIES = 300
+STEPS, BATCH, RATE, LOOK_EVERY = 600, 32, 0.04, 50
+HELD_OUT_STORIES = 250
 
 
 def config_of(width: int) -> GPTConfig:
