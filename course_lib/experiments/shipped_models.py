@@ -9,6 +9,7 @@ manifest. A run that is cut off goes on where it was when the command is given a
 
 import argparse
 import hashlib
+import importlib
 import itertools
 import json
 import platform
@@ -117,6 +118,9 @@ RECIPES = {
     ),
 }
 
+
+MODULES = {"translator": "course_lib.experiments.translator"}
+"""Models of other kinds, and the modules that train them."""
 
 WORLD = (
     "It tells stories of tiny_world and answers questions about them, and knows nothing else. The licence of the "
@@ -362,10 +366,14 @@ def enter_in_manifest(name: str, command: str | None = None) -> None:
 def main() -> None:
     """Train the model that the command names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name", choices=RECIPES)
+    parser.add_argument("name", choices=[*RECIPES, *MODULES])
     parser.add_argument("--working-folder", type=Path, default=Path("runs"), help="where checkpoints go (%(default)s)")
     arguments = parser.parse_args()
-    print(f"The model is in {train(arguments.name, arguments.working_folder)}.")
+    if arguments.name in MODULES:
+        folder = importlib.import_module(MODULES[arguments.name]).train(arguments.working_folder)
+    else:
+        folder = train(arguments.name, arguments.working_folder)
+    print(f"The model is in {folder}.")
 
 
 if __name__ == "__main__":
