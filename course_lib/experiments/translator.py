@@ -8,7 +8,7 @@ manifest. A run that is cut off goes on where it was when the command is given a
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,19 +53,23 @@ class Recipe:
         training: as for the Trainer.
     """
 
-    vocab_size: int = 2_000
-    model: dict[str, Any] = field(
-        default_factory=lambda: {
-            "context_length": 48,
-            "d_model": 128,
-            "n_heads": 4,
-            "n_layers": 2,
-            "dropout": 0.1,
-            "label_smoothing": 0.1,
-            **KIND,
-        }
-    )
-    training: TrainConfig = TrainConfig(
+    vocab_size: int
+    model: dict[str, Any]
+    training: TrainConfig
+
+
+RECIPE = Recipe(
+    vocab_size=2_000,
+    model={
+        "context_length": 48,
+        "d_model": 128,
+        "n_heads": 4,
+        "n_layers": 2,
+        "dropout": 0.1,
+        "label_smoothing": 0.1,
+        **KIND,
+    },
+    training=TrainConfig(
         steps=1_200,
         batch_size=64,
         learning_rate=0.01,
@@ -76,10 +80,8 @@ class Recipe:
         keep=2,
         device="cpu",
         precision="float32",
-    )
-
-
-RECIPE = Recipe()
+    ),
+)
 
 
 @dataclass(frozen=True)
