@@ -54,7 +54,8 @@ def probabilities_unchecked(
     if temperature == 0:
         return torch.zeros_like(logits).scatter(-1, logits.argmax(dim=-1, keepdim=True), 1.0)
 
-    probabilities = (logits.float() / temperature).softmax(dim=-1)
+    logits = logits.float()
+    probabilities = (logits if temperature == 1 else logits / temperature).softmax(dim=-1)
     if top_k is not None:
         kth = probabilities.topk(min(top_k, probabilities.shape[-1]), dim=-1).values[..., -1:]
         probabilities = _keep(probabilities, probabilities >= kth)

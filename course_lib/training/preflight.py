@@ -125,7 +125,7 @@ def _measure(trainer: Trainer) -> Forecast:
 
     trainer.model.eval()
     with torch.no_grad():
-        forward = _seconds(lambda: trainer._loss(typical), device) / _size(typical)
+        forward = _seconds(lambda: trainer._loss(typical, trainer.model), device) / _size(typical)  # as it evaluates
     evaluation_size = sum(map(_size, trainer.validation.in_order(config.batch_size)))
     n_evaluations = -(-config.steps // config.evaluate_every)
     step_seconds = per_place * mean_size

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from course_lib.generation import generate, stream
-from course_lib.generation.sampling import Endings
+from course_lib.generation.sampling import Endings, draw
 from course_lib.text.tokenizers import BPETokenizer, CharTokenizer
 from tests.generation.conftest import make_gpt
 
@@ -52,6 +52,16 @@ def test_past_the_context_the_window_slides_and_says_so_once(cached):
     for end in range(13, 17):
         expected = model(run[:, end - 12 : end]).logits[0, -1].argmax()
         assert run[0, end] == expected
+
+
+def test_a_token_is_drawn_as_multinomial_draws_it():
+    probabilities = torch.rand(500, 40).softmax(-1)
+    probabilities[:, ::3] = 0
+    drawn, expected = (torch.Generator().manual_seed(5) for _ in range(2))
+    for _ in range(3):
+        found = torch.multinomial(probabilities, 1, generator=expected)[:, 0]
+        assert torch.equal(draw(probabilities, drawn), found)
+    assert (found % 3 != 0).all()
 
 
 def test_texts_of_unequal_length_are_continued_as_if_alone(gpt):
