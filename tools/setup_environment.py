@@ -36,10 +36,14 @@ FIRST_LESSON = "notebooks/00_start_here.ipynb"
 PYTEST = ["-m", "pytest"]
 # Files of tests side by side, one on each core; no more than four, for each takes about a gigabyte.
 SIDE_BY_SIDE = ["--numprocesses", "logical", "--maxprocesses", "4", "--dist", "loadfile", "--tb", "native"]
+LAB_OPTIONS = [
+    "--LabApp.extension_manager=readonly",
+    "--ServerApp.contents_manager_class=course_lib.saved_pictures.SavedPictures",  # pictures where no kernel runs
+]
 # What each command runs in .venv, one after the other. The lessons have limits of time: they get the machine alone.
 COMMANDS = {
     "setup": [],
-    "lab": [["-m", "jupyterlab", "--LabApp.extension_manager=readonly", FIRST_LESSON]],
+    "lab": [["-m", "jupyterlab", *LAB_OPTIONS, FIRST_LESSON]],
     "test": [[*PYTEST, *SIDE_BY_SIDE, "-m", "not notebooks"], [*PYTEST, "-m", "notebooks"]],
     "test-fast": [[*PYTEST, *SIDE_BY_SIDE, "-m", "not notebooks and not browser and not slow"]],
     "notebooks": [["-m", "course_lib.cli", "notebooks"]],

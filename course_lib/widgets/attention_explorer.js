@@ -1,16 +1,37 @@
 /* The page of the attention explorer. What it gets and asks for is written at the top of attention_explorer.py.
    Colours say roughly, numbers exactly: numbers are float16 from Python and never read off a colour. Everything that
    follows the pointer is drawn on canvases of their own, so that hovering moves no element of the page. */
-export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme, onResize, onClose }) => {
-  const { el, canvas, fit, cividisRGB, divergingRGB, theme, clamp, asFloats, asHalves } = course;
+export default course.widget(({ root, get, set, setAll, on, bytes, live, onResize, onClose }) => {
+  const { el, canvas, IN_MEMORY, fit, cividisRGB, divergingRGB, theme, clamp, asFloats, asHalves } = course;
   const MEASURES = { entropy: ["entropy", 2, " nats"], distance: ["mean distance", 1, " tokens"], previous: ["previous token", 2, ""],
     first: ["first token", 2, ""], induction: ["induction", 2, ""], change: ["largest change", 2, ""] };
+  const COMBINED = { "": "of one head", mean: "mean over heads", max: "maximum over heads", rollout: "rollout up to here" };
   const CACHE = 6e6; // numbers kept in the page: 24 MB
   const { color } = theme;
   const pen = Object.assign; // pen(ctx, { fillStyle, font, … })
   const FONT = 'system-ui, "Noto Sans SC", "PingFang SC", "Microsoft YaHei", sans-serif';
 
-  const button = (role, text, label, onClick) => el("button", { type: "button", class: "course-button", "data-role": role, title: label, onClick }, text);
+  /* Parts of the page, each under the name that tests and styles know it by. */
+  const part = (role, tag, props, ...children) => el(tag, { "data-role": role, ...props }, ...children);
+  const button = (role, text, label, onClick) => part(role, "button", { type: "button", class: "course-button", title: label, onClick }, text);
+  const labelled = (...children) => el("label", { class: "course-control" }, ...children);
+  const row = (...children) => el("div", { class: "course-row" }, ...children);
+  function picture(role, label, draw) {
+    const made = canvas(0, 0, (...how) => now.view && draw(...how));
+    made.element.dataset.role = role;
+    made.name = (text) => made.element.setAttribute("aria-label", text);
+    made.name(label);
+    return made;
+  }
+  /* What is under the pointer, or null when it leaves; and what a click on it does. */
+  function pointing(element, at, over, click) {
+    element.addEventListener("pointermove", (event) => over(at(event)));
+    element.addEventListener("pointerleave", () => over(null));
+    element.addEventListener("click", (event) => {
+      const place = at(event);
+      if (place) click(place, event);
+    });
+  }
 
   // ---------------------------------------------------------------- what is shown
   let contents;
@@ -18,40 +39,35 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   let now = {};
   const options = { scale: "√", range: "all", words: false, special: false, sinks: false, zoom: 1, order: "", links: "row" };
   const CHOICES = ["view", "layer", "head", "query", "key", "combine", "kind", "shown", "top_k", "pins"];
-  const viewNow = () => views.find((view) => view.name === now.view) ?? views[0];
-  const queriesOf = (view) => view.queries;
+  const viewOf = (name) => views.find((view) => view.name === name) ?? views[0];
+  const viewNow = () => viewOf(now.view);
   const keysOf = (view) => view.keys ?? view.queries;
   const nameNow = (layer = now.layer, head = now.head, kind = now.kind) => [contents.version, now.shown,
     now.view, layer, head, now.combine, kind];
   const visible = (token) => token.replaceAll(" ", "␣").replaceAll("\n", "⏎").replaceAll("\t", "⇥") || "∅";
   const cut = (text, most) => ([...text].length > most ? `${[...text].slice(0, most - 1).join("")}…` : text);
   const quoted = (token) => `“${cut(visible(token), 40)}”`;
+  const many = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+  /* Heads and cells as Python names them: a view that is not the first stands in front. */
+  const named = (...place) => (now.view === views[0].name ? place : [now.view, ...place]);
+  const isHere = (place, size) => (place.length === size ? views[0].name : place[0]) === now.view;
   const below = (value) => signed() && value < 0;
   const signed = () => now.shown === "difference";
 
   // ---------------------------------------------------------------- numbers: from the cache, the page, or the kernel
   const cache = new Map(); // JSON of a name → Float32Array, the longest unused first
-  let cached = 0;
   const id = (name) => JSON.stringify(name);
   function keep(key, numbers) {
-    cached += numbers.length - (cache.get(key)?.length ?? 0);
     cache.delete(key);
     cache.set(key, numbers);
+    let held = 0;
+    for (const one of cache.values()) held += one.length;
     for (const [old, gone] of cache) {
-      if (cached <= CACHE || old === key) break;
+      if (held <= CACHE || old === key) break;
       cache.delete(old);
-      cached -= gone.length;
+      held -= gone.length;
     }
   }
-  function recall(key) {
-    const numbers = cache.get(key);
-    if (numbers) { cache.delete(key); cache.set(key, numbers); }
-    return numbers;
-  }
-
-  // A page without a kernel holds every head, and a script of its own that works out the rest from them.
-  const alone = () => Boolean(contents.packed);
-  const packed = (start, length) => bytes("packed").subarray(start, start + length);
 
   let sequence = 0;
   let flying = null; // the matrix that was asked for and has not come
@@ -68,24 +84,18 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   /* The matrix, or null while it is under way. One focus is under way at a time: the newest is asked for next. */
   function find(name, urgent = false) {
     const key = id(name);
-    const known = recall(key);
-    if (known) return known;
-    if (alone()) {
-      const numbers = course.fromPage(contents, packed, name);
-      if (numbers) keep(key, numbers);
-      else if (urgent) trouble("This page does not carry these numbers.");
-      return numbers;
-    }
-    if (urgent && flying === null) {
+    const numbers = cache.get(key) ?? null;
+    if (numbers) keep(key, numbers);
+    else if (urgent && flying === null) {
       flying = key;
       ask([name]);
       clearTimeout(late);
       late = setTimeout(() => { flying = null; asked.clear(); trouble("The kernel does not answer: it is busy or gone. What the page holds still works."); }, 5000);
     }
-    return null;
+    return numbers;
   }
   on("answer", () => {
-    const { name, error } = get("answer");
+    const { name, error, exact } = get("answer");
     if (!name) return;
     const key = id(name);
     asked.delete(key);
@@ -95,9 +105,9 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     if (name[0] === "measures") { measures.set(key, asFloats(data)); measured(); }
     else if (name[0] === "atlas") { if (name[1] === contents.version) { atlases.set(name[2], data.slice()); paintAtlas(); } }
     else {
-      keep(key, asHalves(data));
+      keep(key, (exact ? asFloats : asHalves)(data));
       if (stage.dataset.waiting === "true") showMatrix();
-      else if (name[6] === "scores" && grid.rows) { takeScores(); redrawFocus(); follow(); }
+      else if (name[6] === "scores" && grid.rows) { takeScores(); redrawFocus(); }
     }
   });
 
@@ -105,35 +115,23 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   let idle = 0;
   function prefetch() {
     clearTimeout(idle);
-    if (alone()) return;
     idle = setTimeout(() => {
       const view = viewNow();
       const { layer, head } = now;
-      const wanted = [];
-      const near = (l, h) => {
+      const wanted = view.scores && now.kind === "weights" && !now.combine ? [nameNow(layer, head, "scores")] : [];
+      const near = view.queries.length * keysOf(view).length <= 3e5 ? [[0, 1], [0, -1], [1, 0], [-1, 0]] : [];
+      for (const [l, h] of near.map(([down, right]) => [layer + down, head + right])) {
         if (l >= 0 && h >= 0 && l < view.layers && h < view.heads) wanted.push(nameNow(l, h));
-      };
-      if (view.scores && now.kind === "weights" && !now.combine) wanted.push(nameNow(layer, head, "scores"));
-      if (view.queries.length * keysOf(view).length <= 3e5) {
-        near(layer, head + 1); near(layer, head - 1); near(layer + 1, head); near(layer - 1, head);
       }
-      if (!signed() && !measures.has(measureName(layer))) wanted.push(JSON.parse(measureName(layer)));
-      ask(wanted.filter((name) => !cache.has(id(name))));
+      if (!signed()) wanted.push(measureName(layer));
+      ask(wanted.filter((name) => !cache.has(id(name)) && !measures.has(id(name))));
     }, 150);
   }
 
   // ---------------------------------------------------------------- measures of heads
   const measures = new Map();
-  const measureName = (layer) => id(["measures", contents.version, now.shown, now.view, layer]);
-  function measuresOf(layer) {
-    const key = measureName(layer);
-    if (!measures.has(key) && alone() && !signed()) {
-      const view = viewNow();
-      const start = contents.packed[now.shown][now.view].measures + 20 * view.heads * layer;
-      measures.set(key, asFloats(packed(start, 20 * view.heads)));
-    }
-    return measures.get(key);
-  }
+  const measureName = (layer) => ["measures", contents.version, now.shown, now.view, layer];
+  const measuresOf = (layer) => measures.get(id(measureName(layer)));
   function measure(layer, head, which) {
     if (which === "change") return change(layer, head);
     return measuresOf(layer)?.[Object.keys(MEASURES).indexOf(which) * viewNow().heads + head] ?? NaN;
@@ -159,9 +157,9 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
       const { layers } = viewNow();
       const missing = Array.from({ length: layers }, (_, layer) => layer).find((layer) => !measuresOf(layer));
       note(missing === undefined ? "" : `Measuring heads: ${missing} of ${layers} layers…`);
-      if (missing !== undefined) ask([JSON.parse(measureName(missing))]);
+      if (missing !== undefined) ask([measureName(missing)]);
     }
-    paintAtlas();
+    paintAtlas(false);
     title();
   }
 
@@ -205,7 +203,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     const hiddenKeys = new Set(options.special ? view.key_special : []);
     const hiddenQueries = new Set(options.special ? view.query_special : []);
     const said = [];
-    if (hiddenKeys.size) said.push(`without ${hiddenKeys.size} special token${hiddenKeys.size > 1 ? "s" : ""}`);
+    if (hiddenKeys.size) said.push(`without ${many(hiddenKeys.size, "special token")}`);
     if (options.sinks && weights) {
       const sinks = sinksOf(raw, view, K);
       sinks.forEach(([j]) => hiddenKeys.add(j));
@@ -251,20 +249,19 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   function takeScores() {
     grid.scores = null;
     if (!grid.plain || now.combine || signed() || !viewNow().scores) return;
-    const name = nameNow(now.layer, now.head, "scores");
-    grid.scores = now.kind === "scores" ? grid.values : alone() ? find(name) : cache.get(id(name));
+    grid.scores = now.kind === "scores" ? grid.values : find(nameNow(now.layer, now.head, "scores"));
   }
   /* Under a causal mask, the first column that each row may not look at. */
   function blindFrom({ rows, columns, C }) {
     const { causal, queries } = viewNow();
+    let at = causal ? 0 : C;
     return Int32Array.from(rows, (row) => {
-      if (!causal) return C;
-      const at = columns.findIndex((column) => column[0] > row.at(-1) + grid.K - queries.length);
-      return at < 0 ? C : at;
+      while (at < C && columns[at][0] <= row.at(-1) + grid.K - queries.length) at += 1;
+      return at;
     });
   }
   /* A query may not look: said by the mask, or by a raw score of −∞. */
-  const masked = (r, c) => scoreAt(r, c) === -Infinity || (c >= grid.blind[r] && !(valueAt(r, c) > 0));
+  const masked = (r, c) => scoreAt(r, c) === -Infinity || (c >= grid.blind[r] && !valueAt(r, c));
 
   // ---------------------------------------------------------------- colours
   const table = (rgb) => Uint32Array.from({ length: 256 }, (_, level) => {
@@ -301,6 +298,35 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     return (value) => 255 * curve(clamp((value - low) / width, 0, 1));
   }
 
+  // ---------------------------------------------------------------- pictures that are drawn once and shown often
+  /* The image on a canvas out of sight, the one it was on before if there was one. */
+  function stamped(on, image) {
+    const stamp = on ?? el("canvas");
+    Object.assign(stamp, { width: image.width, height: image.height });
+    stamp.getContext("2d", IN_MEMORY).putImageData(image, 0, 0);
+    return stamp;
+  }
+  /* A part of a drawing that is painted anew only when its key, its size or the theme changes. */
+  function kept(draw) {
+    const picture = el("canvas");
+    let of = "";
+    return (ctx, key, ...more) => {
+      const { width, height } = ctx.canvas;
+      const wanted = id([width, height, theme.dark, key]);
+      if (of !== wanted) {
+        of = wanted;
+        Object.assign(picture, { width, height });
+        const inner = picture.getContext("2d", IN_MEMORY);
+        inner.setTransform(ctx.getTransform());
+        draw(inner, ...more);
+      }
+      ctx.save();
+      ctx.resetTransform();
+      ctx.drawImage(picture, 0, 0);
+      ctx.restore();
+    };
+  }
+
   // ---------------------------------------------------------------- overview of all heads
   const atlases = new Map();
   const atlasNow = () => atlases.get(now.shown) ?? new Uint8Array(0);
@@ -313,13 +339,10 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     return start;
   }
   let stamp = null;
+  let stamps = 0;
   function stampAtlas() {
     const view = viewNow();
-    if (!atlases.has(now.shown)) {
-      if (alone()) {
-        atlases.set(now.shown, packed(contents.packed.atlases[now.shown], atlasStart(null)));
-      } else { ask([["atlas", contents.version, now.shown]]); return; }
-    }
+    if (!atlases.has(now.shown)) { ask([["atlas", contents.version, now.shown]]); return; }
     const [rows, columns] = view.thumbnail;
     const levels = atlasNow();
     const width = view.heads * columns;
@@ -337,8 +360,8 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
         }
       }
     }
-    stamp = el("canvas", { width, height: image.height });
-    stamp.getContext("2d").putImageData(image, 0, 0);
+    stamp = stamped(stamp, image);
+    stamps += 1;
   }
   const places = { columns: 1, tile: 20, pitch: 22, step: 22, left: 24, top: 22, heads: [] };
   function placeAtlas() {
@@ -356,14 +379,12 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     }
     if (ordered) places.heads.sort((a, b) => (b[2] || 0) - (a[2] || 0));
   }
-  const headsOff = () => get("ablated").filter((head) => head.length === 2 ? now.view === views[0].name : head[0] === now.view)
+  const headsOff = () => get("ablated").filter((head) => isHere(head, 2))
     .map((head) => head.slice(-2).join(","));
-  const atlas = canvas(280, 120, (ctx) => {
-    if (!contents || !stamp) return;
+  const tiles = kept((ctx, off) => {
     const view = viewNow();
     const { tile, pitch, step, left, top, columns } = places;
     const [rows, cells] = view.thumbnail;
-    const off = new Set(headsOff());
     pen(ctx, { font: `11px ${FONT}`, textAlign: "center", textBaseline: "middle", fillStyle: color("soft") });
     const every = Math.ceil(16 / pitch);
     if (!options.order) {
@@ -380,10 +401,11 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     places.heads.forEach(([layer, head, value], i) => {
       const x = left + (i % columns) * pitch;
       const y = top + Math.floor(i / columns) * step;
-      ctx.globalAlpha = off.has(`${layer},${head}`) ? 0.25 : 1;
+      const isOff = off.includes(`${layer},${head}`);
+      ctx.globalAlpha = isOff ? 0.25 : 1;
       ctx.drawImage(stamp, head * cells, layer * rows, cells, rows, x, y, tile, tile);
       ctx.globalAlpha = 1;
-      if (off.has(`${layer},${head}`)) {
+      if (isOff) {
         pen(ctx, { strokeStyle: color("red"), lineWidth: 2 });
         ctx.stroke(new Path2D(`M${x + 3} ${y + 3}l${tile - 6} ${tile - 6}m0 ${6 - tile}l${6 - tile} ${tile - 6}`));
       }
@@ -391,13 +413,19 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
         pen(ctx, { font: `10px ${FONT}`, fillStyle: color("soft") });
         ctx.fillText(`${layer}·${head}${tile >= 52 && Number.isFinite(value) ? ` ${value.toFixed(2)}` : ""}`, x + tile / 2, y + tile + 7);
       }
-      if (layer === now.layer && (now.combine || head === now.head)) {
-        pen(ctx, { strokeStyle: color("red"), lineWidth: tile > 14 ? 2.5 : 1.5 });
-        ctx.strokeRect(x - 1, y - 1, tile + 2, tile + 2);
-      }
     });
   });
-  atlas.element.dataset.role = "atlas";
+  const atlas = picture("atlas", "", (ctx) => {
+    if (!stamp) return;
+    const off = headsOff();
+    tiles(ctx, [contents.version, stamps, places, off], off);
+    const { tile, pitch, step, left, top, columns } = places;
+    pen(ctx, { strokeStyle: color("red"), lineWidth: tile > 14 ? 2.5 : 1.5 });
+    places.heads.forEach(([layer, head], i) => {
+      if (layer !== now.layer || !(now.combine || head === now.head)) return;
+      ctx.strokeRect(left + (i % columns) * pitch - 1, top + Math.floor(i / columns) * step - 1, tile + 2, tile + 2);
+    });
+  });
   let atlasWidth = 280;
   function paintAtlas(restamp = true) {
     if (restamp) stampAtlas();
@@ -405,34 +433,27 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     const lines = Math.ceil(places.heads.length / places.columns);
     atlas.resize(places.left + places.columns * places.pitch, places.top + lines * places.step + 2);
     atlas.element.dataset.geometry = id({ ...places, heads: undefined });
-    atlas.element.setAttribute("aria-label", `Overview: ${viewNow().layers} layers downwards, ${viewNow().heads} heads across`
+    atlas.name(`Overview: ${many(viewNow().layers, "layer")} downwards, ${many(viewNow().heads, "head")} across`
       + `${options.order ? `, ordered by ${MEASURES[options.order][0]}` : ""}. Arrow keys choose a head, X switches it off.`);
   }
   function headAt(event) {
     const column = Math.floor((event.offsetX - places.left) / places.pitch);
     const row = Math.floor((event.offsetY - places.top) / places.step);
-    return column >= 0 && column < places.columns && row >= 0 ? places.heads[row * places.columns + column] : undefined;
+    return column >= 0 && column < places.columns && row >= 0 ? places.heads[row * places.columns + column] : null;
   }
   const headWords = (layer, head) => {
     const view = viewNow();
     const group = view.kv_heads < view.heads ? `, key-value group ${Math.floor((head * view.kv_heads) / view.heads)}` : "";
     return `Layer ${layer}, head ${head}${group}`;
   };
-  const atlasSaid = el("p", { class: "course-note", "data-role": "atlas-said" });
+  const atlasSaid = part("atlas-said", "p", { class: "course-note" });
   function sayHead(layer, head) {
     const off = headsOff().includes(`${layer},${head}`) ? " (switched off)" : "";
     atlasSaid.textContent = `${headWords(layer, head)}${off}${options.order && ` · ${measureSaid(layer, head, options.order)}`}`;
   }
-  atlas.element.addEventListener("pointermove", (event) => {
-    const place = headAt(event);
-    if (place) sayHead(place[0], place[1]);
-  });
-  atlas.element.addEventListener("pointerleave", () => sayHead(now.layer, now.head));
-  atlas.element.addEventListener("click", (event) => {
-    const place = headAt(event);
-    if (!place) return;
-    if (event.shiftKey) switchOff(place[0], place[1]);
-    else choose({ layer: place[0], head: place[1], combine: "" });
+  pointing(atlas.element, headAt, (place) => sayHead(...(place ?? [now.layer, now.head])), ([layer, head], event) => {
+    if (event.shiftKey) switchOff(layer, head);
+    else choose({ layer, head, combine: "" });
   });
 
   // ---------------------------------------------------------------- one head at full size
@@ -468,43 +489,40 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   }
   function paintFocus() {
     const density = Math.max(1, devicePixelRatio);
-    const { values, C, blind } = grid;
+    const { values, scores, C, blind } = grid;
     const stepR = Math.ceil(box.rows / Math.max(1, Math.floor(box.height * density)));
     const stepC = Math.ceil(box.columns / Math.max(1, Math.floor(box.width * density)));
     const height = Math.ceil(box.rows / stepR);
     const width = Math.ceil(box.columns / stepC);
     const image = new ImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
-    const colors = signed() ? SIGNED : COLD;
-    const perRow = options.range === "row";
-    const { scores } = grid;
     const bothSigns = signed();
+    const colors = bothSigns ? SIGNED : COLD;
     let level = levelsOf(limits);
     for (let y = 0; y < height; y += 1) {
       const first = box.row + y * stepR;
       const last = Math.min(first + stepR, box.row + box.rows);
-      if (perRow) level = levelsOf(rowLimits(first));
+      if (options.range === "row") level = levelsOf(rowLimits(first));
       for (let x = 0; x < width; x += 1) {
         const left = box.column + x * stepC;
         const right = Math.min(left + stepC, box.column + box.columns);
+        // The largest of the cells behind the dot; a zero where the query may not look is none.
         let best = NaN;
-        let broken = false;
+        let size = -Infinity;
         for (let r = first; r < last; r += 1) {
-          for (let at = r * C + left, c = left; c < right; c += 1, at += 1) {
+          for (let c = left, at = r * C + left; c < right; c += 1, at += 1) {
             const value = values[at];
-            if (value !== value || value === Infinity) broken = true;
-            else if ((c < blind[r] || value > 0) && !(scores && scores[at] === -Infinity)
-              && !(value <= best && (!bothSigns || -value <= Math.abs(best)))) {
-              if (!bothSigns || !(Math.abs(value) <= Math.abs(best))) best = value;
-            }
+            const here = bothSigns ? Math.abs(value) : value;
+            if (here <= size) continue;
+            if (!(here < Infinity)) { best = here; size = Infinity; } // no number: nothing is larger
+            else if (value || (c < blind[r] && !(scores && scores[at] === -Infinity))) { best = value; size = here; }
           }
         }
-        if (broken) pixels[y * width + x] = GREY;
+        if (size === Infinity) pixels[y * width + x] = GREY;
         else if (best === best) pixels[y * width + x] = colors[Math.round(level(best))];
       }
     }
-    focusStamp = el("canvas", { width, height });
-    focusStamp.getContext("2d").putImageData(image, 0, 0);
+    focusStamp = stamped(focusStamp, image);
     box.pooled = stepR * stepC > 1 ? `each dot shows the largest of ${stepR} × ${stepC} cells` : "";
   }
   let focusStamp = null;
@@ -521,7 +539,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     ctx.restore();
   }
   const nice = (least) => [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find((step) => step >= least) ?? 2000;
-  const focus = canvas(460, 460, (ctx) => {
+  const focus = picture("focus", "", (ctx) => {
     if (!grid || !focusStamp) return;
     ctx.fillStyle = theme.dark ? "#2b3138" : "#e4e8ec";
     ctx.fillRect(box.left, box.top, box.width, box.height);
@@ -544,8 +562,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     ctx.fillText("query ↓", 0, box.top - 18);
     ctx.fillText("key →", 0, box.top - 32);
     markRows(ctx);
-  }, "");
-  focus.element.dataset.role = "focus";
+  });
   focus.element.setAttribute("aria-hidden", "true"); // the overlay before it speaks
   /* A row that does not add to 1 is marked at its end. */
   let offRows = [];
@@ -569,24 +586,26 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
       if (rowSeen(r)) ctx.fillText("◀", box.left + box.width + 1, yOf(r));
     }
   }
-  const overlay = canvas(460, 460, (ctx) => {
+  const overlay = picture("overlay", "", (ctx) => {
     if (!grid) return;
     const [h, w] = box.cell;
+    const outlined = (path, color, width) => {
+      for (const [lineWidth, strokeStyle] of [[width + 1.5, "rgba(0,0,0,.65)"], [width, color]]) pen(ctx, { lineWidth, strokeStyle }).stroke(path);
+    };
     const frame = ([r, c], color, width) => {
       if (!rowSeen(r) || !columnSeen(c)) return;
       const [x, y] = [xOf(c) - w / 2, yOf(r) - h / 2];
       const grow = Math.max(0, (5 - Math.min(h, w)) / 2);
-      for (const [line, ink] of [[width + 1.5, "rgba(0,0,0,.65)"], [width, color]]) {
-        pen(ctx, { lineWidth: line, strokeStyle: ink });
-        ctx.strokeRect(x - grow, y - grow, w + 2 * grow, h + 2 * grow);
-      }
+      const square = new Path2D();
+      square.rect(x - grow, y - grow, w + 2 * grow, h + 2 * grow);
+      outlined(square, color, width);
     };
-    for (const pin of pinsHere()) {
-      const [r, c] = [rowOf(pin[0]), columnOf(pin[1])];
+    for (const [query, key] of pinsHere()) {
+      const [r, c] = [rowOf(query), columnOf(key)];
       if (!rowSeen(r) || !columnSeen(c)) continue;
-      ctx.beginPath();
-      ctx.arc(xOf(c), yOf(r), clamp(Math.min(w, h) / 3, 3, 7), 0, 7);
-      for (const [line, ink] of [[3.5, "#000"], [2, "#fff"]]) { ctx.lineWidth = line; ctx.strokeStyle = ink; ctx.stroke(); }
+      const ring = new Path2D();
+      ring.arc(xOf(c), yOf(r), clamp(Math.min(w, h) / 3, 3, 7), 0, 7);
+      outlined(ring, "#fff", 2);
     }
     frame([rowOf(now.query), columnOf(now.key)], "#ff7a33", 2);
     const [r, c] = cellNow();
@@ -608,30 +627,24 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     if (rowSeen(r)) edge(fit(ctx, visible(rowToken(r)), box.left - 14), true, yOf(r));
     if (columnSeen(c)) edge(fit(ctx, visible(columnToken(c)), box.top - 14), false, xOf(c));
   });
-  overlay.element.dataset.role = "overlay";
   overlay.element.classList.add("explorer-overlay");
   const stage = el("div", { class: "explorer-stage" }, focus.element, overlay.element);
   function cellAt(event) {
     const c = Math.floor((event.offsetX - box.left) / box.cell[1]);
     const r = Math.floor((event.offsetY - box.top) / box.cell[0]);
-    return c >= 0 && r >= 0 && c < box.columns && r < box.rows ? [box.row + r, box.column + c] : null;
+    return grid && c >= 0 && r >= 0 && c < box.columns && r < box.rows ? [box.row + r, box.column + c] : null;
   }
   // Many moves of the pointer make one drawing.
   let frameAsked = 0;
   function preview(cell) {
     hovered = cell;
     if (frameAsked) return;
-    frameAsked = requestAnimationFrame(() => { frameAsked = 0; follow(); });
+    frameAsked = requestAnimationFrame(() => { frameAsked = 0; follow(false); });
   }
-  overlay.element.addEventListener("pointermove", (event) => grid && preview(cellAt(event)));
-  overlay.element.addEventListener("pointerleave", () => preview(null));
-  overlay.element.addEventListener("click", (event) => {
-    const cell = grid && cellAt(event);
-    if (cell) chooseCell(...cell);
-  });
+  pointing(overlay.element, cellAt, preview, (cell) => chooseCell(...cell));
 
   // ---------------------------------------------------------------- the cell in words
-  const cellSaid = el("p", { class: "explorer-cell", "data-role": "cell" });
+  const cellSaid = part("cell", "p", { class: "explorer-cell" });
   const figures = (value) => {
     if (Number.isNaN(value)) return "not a number";
     if (!Number.isFinite(value)) return value < 0 ? "−∞" : "∞";
@@ -696,7 +709,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   const rowsOfTable = Array.from({ length: 20 }, () => el("tr", {}, [1, 2, 3, 4, 5].map(() => el("td"))));
   const tableBody = el("tbody");
   const headings = ["", "query", "key", "weight", "distance"].map((name) => el("th", { scope: "col" }, name));
-  const linkTable = el("table", { class: "explorer-table", "data-role": "table", "data-links": "row" }, caption, el("thead", {}, el("tr", {}, headings)), tableBody);
+  const linkTable = part("table", "table", { class: "explorer-table", "data-links": "row" }, caption, el("thead", {}, el("tr", {}, headings)), tableBody);
   let linksShown = [];
   let wholeHead = null;
   function fillTable(r, links) {
@@ -730,7 +743,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     const of = id([contents.version, now.view, now.shown, stripWidth, options.words, grid.R, grid.C, grid.columns[0], grid.said]);
     if (of === stripOf) return;
     stripOf = of;
-    const ctx = strip.element.getContext("2d");
+    const ctx = strip.element.getContext("2d", IN_MEMORY);
     ctx.font = `13px ${FONT}`;
     const spaced = grid.rows.some((_, r) => rowToken(r).startsWith(" "));
     const flow = (texts, top) => {
@@ -754,16 +767,25 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     spread.height -= line - 18;
     spacer.style.height = `${spread.height}px`;
     stripBox.style.height = `${Math.min(spread.height + 2, 218)}px`;
-    strip.resize(stripWidth, Math.min(spread.height, 216));
+    strip.size(stripWidth, Math.min(spread.height, 216));
   }
-  const strip = canvas(600, 120, (ctx, width, height) => {
+  const stripWords = kept((ctx, inSight) => {
+    pen(ctx, { textBaseline: "middle", textAlign: "left", font: `13px ${FONT}`, fillStyle: color("text") });
+    for (const list of spread.two ? [spread.places, spread.second] : [spread.places]) {
+      list.filter(inSight).forEach(({ shown, x, y, width }) => ctx.fillText(fit(ctx, shown, width), x + 1, y));
+    }
+    if (!spread.two) return;
+    pen(ctx, { fillStyle: color("soft"), font: `10px ${FONT}` });
+    ctx.fillText("queries", 4, 7);
+    ctx.fillText("keys", 4, spread.second[0].y - 26);
+  });
+  const strip = picture("strip", "The text, with lines from the query in focus to its strongest keys. Left and right choose the query.", (ctx, width, height) => {
     if (!grid || !spread.places.length) return;
     const top = stripBox.scrollTop;
     const [r] = cellNow();
     const links = strongest(r);
     ctx.translate(0, -top);
     const inSight = ({ y }) => y > top - line && y < top + height + line;
-    pen(ctx, { textBaseline: "middle", textAlign: "left", font: `13px ${FONT}` });
     const reach = now.kind === "weights" && !signed() ? 1 : links[0]?.[0] ?? 1;
     spread.second.forEach((place, c) => {
       if (!inSight(place)) return;
@@ -777,15 +799,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
         ctx.globalAlpha = 1;
       }
     });
-    ctx.fillStyle = color("text");
-    const words = (list) => list.filter(inSight).forEach(({ shown, x, y, width: room }) => ctx.fillText(fit(ctx, shown, room), x + 1, y));
-    words(spread.places);
-    if (spread.two) {
-      words(spread.second);
-      pen(ctx, { fillStyle: color("soft"), font: `10px ${FONT}` });
-      ctx.fillText("queries", 4, 7);
-      ctx.fillText("keys", 4, spread.second[0].y - 26);
-    }
+    stripWords(ctx, [stripOf, top], inSight);
     const from = spread.places[r];
     pen(ctx, { strokeStyle: color("text"), lineWidth: 1.5 });
     ctx.strokeRect(from.x - 1.5, from.y - 10.5, from.width + 3, 21);
@@ -807,25 +821,17 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
       ctx.setLineDash([]);
     }
   });
-  strip.element.dataset.role = "strip";
-  strip.element.setAttribute("aria-label", "The text, with lines from the query in focus to its strongest keys. Left and right choose the query.");
   const spacer = el("div", { class: "explorer-spacer" });
   const stripBox = el("div", { class: "explorer-strip" }, el("div", { class: "explorer-sticky" }, strip.element), spacer);
   stripBox.addEventListener("scroll", () => strip.redraw());
   function tokenAt(event) {
     const x = event.offsetX;
     const y = event.offsetY + stripBox.scrollTop;
-    return spread.places.findIndex((token) => x >= token.x && x < token.x + token.width + 3 && Math.abs(y - token.y) < 13);
+    const r = grid ? spread.places.findIndex((token) => x >= token.x && x < token.x + token.width + 3 && Math.abs(y - token.y) < 13) : -1;
+    return r < 0 ? null : [r];
   }
-  strip.element.addEventListener("pointermove", (event) => {
-    const r = grid ? tokenAt(event) : -1;
-    preview(r >= 0 ? [r, columnOf(now.key)] : null);
-  });
-  strip.element.addEventListener("pointerleave", () => preview(null));
-  strip.element.addEventListener("click", (event) => {
-    const r = grid ? tokenAt(event) : -1;
-    if (r >= 0) chooseCell(r, strongest(r)[0]?.[2] ?? columnOf(now.key));
-  });
+  pointing(strip.element, tokenAt, (place) => preview(place && [place[0], columnOf(now.key)]),
+    ([r]) => chooseCell(r, strongest(r)[0]?.[2] ?? columnOf(now.key)));
   function scrollToQuery() {
     const place = spread.places[rowOf(now.query)];
     if (!place || (place.y - 30 >= stripBox.scrollTop && place.y + 20 <= stripBox.scrollTop + stripBox.clientHeight)) return;
@@ -833,24 +839,23 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   }
 
   // ---------------------------------------------------------------- pins
-  const pinRow = el("div", { class: "course-row explorer-pins", "data-role": "pins" });
-  const pinName = (pin) => (pin.length === 5 ? pin[0] : views[0].name);
-  const pinsHere = () => get("pins").filter((pin) => pinName(pin) === now.view && pin.at(-4) === now.layer && pin.at(-3) === now.head)
+  const pinRow = part("pins", "div", { class: "course-row explorer-pins" });
+  const pinsHere = () => get("pins").filter((pin) => isHere(pin, 4) && pin.at(-4) === now.layer && pin.at(-3) === now.head)
     .map((pin) => pin.slice(-2));
-  const pinNow = () => [...(now.view === views[0].name ? [] : [now.view]), now.layer, now.head, now.query, now.key];
-  function pin() {
-    const here = id(pinNow());
-    const others = get("pins").filter((one) => id(one) !== here);
-    set("pins", others.length < get("pins").length ? others : [...others, pinNow()].slice(-12));
+  /* The list without the place, or with it if it was not there. */
+  function toggled(list, place) {
+    const others = list.filter((one) => id(one) !== id(place));
+    return others.length < list.length ? others : [...list, place];
   }
+  const pin = (place = named(now.layer, now.head, now.query, now.key)) => set("pins", toggled(get("pins"), place).slice(-12));
   function showPins() {
     pinRow.replaceChildren(...get("pins").map((one) => {
       const [layer, head, query, key] = one.slice(-4);
-      const view = views.find((other) => other.name === pinName(one)) ?? views[0];
+      const view = viewOf(one.at(-5));
       const words = `${views.length > 1 ? `${view.name} ` : ""}${layer}·${head} ${cut(visible(view.queries[query] ?? "?"), 12)} → ${cut(visible(keysOf(view)[key] ?? "?"), 12)}`;
-      return el("span", { class: "explorer-pin", "data-role": "pin" },
+      return part("pin", "span", { class: "explorer-pin" },
         el("button", { type: "button", onClick: () => goTo({ view: view.name, layer, head, query, key }) }, words),
-        el("button", { type: "button", "aria-label": `Unpin ${words}`, onClick: () => set("pins", get("pins").filter((other) => id(other) !== id(one))) }, "×"));
+        el("button", { type: "button", "aria-label": `Unpin ${words}`, onClick: () => pin(one) }, "×"));
     }));
     pinRow.hidden = get("pins").length === 0;
   }
@@ -859,7 +864,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   let reading = 0; // the number of the reading under way
   let next = null;
   let askedLast = 0;
-  const stateNow = () => ({ text: get("text"), other_text: get("other_text"), causal: get("causal"), ablated: get("ablated") });
+  const stateNow = () => Object.fromEntries(["text", "other_text", "decoder_text", "causal", "ablated"].map((name) => [name, get(name)]));
   function readAgain(changes) {
     if (!contents.live) return;
     next = { ...(next ?? {}), ...changes };
@@ -867,30 +872,25 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     const wanted = next;
     next = null;
     reading = askedLast += 1;
-    busy(true);
+    note("");
     set("asked", { ...stateNow(), ...wanted, seq: reading });
   }
   on("status", () => {
     const { seq, error } = get("status");
     if (seq !== reading) return;
     reading = 0;
-    busy(false);
+    note("");
     trouble(error ?? "");
     if (error) live(error);
     if (next) readAgain({});
   });
   const spinner = el("span", { class: "explorer-spinner", "aria-hidden": "true" });
   const statusText = el("span", {});
-  const status = el("div", { class: "explorer-status", "data-role": "status", role: "status" }, spinner, statusText);
-  const problem = el("p", { class: "explorer-problem", "data-role": "trouble", role: "alert" });
-  function busy(is) {
-    status.dataset.busy = is;
-    statusText.textContent = is ? "The model is reading…" : "";
-  }
+  const status = part("status", "div", { class: "explorer-status", role: "status" }, spinner, statusText);
+  const problem = part("trouble", "p", { class: "explorer-problem", role: "alert" });
   function note(text) {
-    if (reading) return;
-    status.dataset.busy = Boolean(text);
-    statusText.textContent = text;
+    statusText.textContent = reading ? "The model is reading…" : text;
+    status.dataset.busy = Boolean(statusText.textContent);
   }
   function trouble(text) {
     problem.textContent = text;
@@ -898,7 +898,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   }
   let typing = 0;
   const area = (role, label, trait) => {
-    const input = el("textarea", { rows: trait === "text" ? 2 : 1, "data-role": role, "aria-label": label, spellcheck: "false", placeholder: label,
+    const input = part(role, "textarea", { rows: trait === "text" ? 2 : 1, "aria-label": label, spellcheck: "false", placeholder: label,
       onInput: () => {
         clearTimeout(typing);
         typing = setTimeout(() => readAgain({ [trait]: input.value }), 350);
@@ -907,18 +907,16 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   };
   const textInput = area("text", "Text to read", "text");
   const otherInput = area("other-text", "Compare with another text", "other_text");
-  const causalInput = el("input", { type: "checkbox", "data-role": "causal",
+  const decoderInput = area("decoder-text", "What the decoder reads, if not what the model writes", "decoder_text");
+  const causalInput = part("causal", "input", { type: "checkbox",
     onChange: () => readAgain({ causal: causalInput.checked === contents.causal ? null : causalInput.checked }) });
   function switchOff(layer, head) {
     if (!contents.live) { trouble("Switching a head off needs the model and a running kernel."); return; }
-    const here = [...(now.view === views[0].name ? [] : [now.view]), layer, head];
-    const off = next?.ablated ?? get("ablated");
-    const others = off.filter((one) => id(one) !== id(here));
-    readAgain({ ablated: others.length < off.length ? others : [...off, here] });
+    readAgain({ ablated: toggled(next?.ablated ?? get("ablated"), named(layer, head)) });
   }
   const ablateButton = button("ablate", "", "what does the model predict without this head?", () => switchOff(now.layer, now.head));
   const restoreButton = button("restore", "Switch all on", "", () => readAgain({ ablated: [] }));
-  const predictionBox = el("div", { class: "explorer-predictions", "data-role": "predictions" });
+  const predictionBox = part("predictions", "div", { class: "explorer-predictions" });
   function showPredictions() {
     const [one, two] = contents.names.length ? contents.names : ["before", "after"];
     const share = (p, kind) => el("td", {}, el("span", { class: `explorer-share ${kind}`, style: { width: `${64 * p}px` } }), ` ${(100 * p).toFixed(1)} %`);
@@ -935,9 +933,10 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   const picks = {};
   /* A select whose options say all that is to be read; its label is spoken. */
   function pick(role, label, pairs, onInput) {
-    const select = el("select", { "data-role": role, "aria-label": label, onChange: () => onInput(select.value) });
+    const select = part(role, "select", { "aria-label": label, onChange: () => onInput(select.value) });
+    let listed = "";
     picks[role] = (list, value) => {
-      select.replaceChildren(...list.map(([key, text]) => el("option", { value: key }, text)));
+      if (listed !== (listed = id(list))) select.replaceChildren(...list.map(([key, text]) => el("option", { value: key }, text)));
       select.value = value;
       select.hidden = list.length < 2;
     };
@@ -945,24 +944,24 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     return select;
   }
   const tick = (role, label, option) => {
-    const input = el("input", { type: "checkbox", "data-role": role, onChange: () => { options[option] = input.checked; rearrange(); } });
-    return el("label", { class: "course-control" }, input, label);
+    const input = part(role, "input", { type: "checkbox", onChange: () => { options[option] = input.checked; rearrange(); } });
+    return labelled(input, label);
   };
-  const titleText = el("h3", { class: "explorer-title", "data-role": "focus-title" });
+  const titleText = part("focus-title", "h3", { class: "explorer-title" });
   const titleFacts = el("p", { class: "course-note explorer-facts" });
-  const barSaid = el("p", { class: "course-note", "data-role": "bar-text" });
+  const barSaid = part("bar-text", "p", { class: "course-note" });
   const MARKS = { "√": [0, 0.05, 0.25, 0.5, 1], linear: [0, 0.25, 0.5, 0.75, 1], log: [0.0001, 0.001, 0.01, 0.1, 1] };
-  const bar = canvas(196, 30, (ctx, width) => {
+  let barStamp = null;
+  const bar = picture("bar", "", (ctx, width) => {
     if (!grid) return;
     const inner = width - 40;
     const place = levelsOf(limits);
     const level = (t) => place(limits.low + t * (limits.high - limits.low));
-    const colors = signed() ? (l) => divergingRGB((l - 127.5) / 127.5) : (l) => cividisRGB(l / 255);
     // The bar is even in colour, so that its ticks show the curve.
-    for (let x = 0; x < inner; x += 1) {
-      ctx.fillStyle = `rgb(${colors((255 * x) / (inner - 1)).join(",")})`;
-      ctx.fillRect(20 + x, 0, 1.5, 11);
-    }
+    const image = new ImageData(256, 1);
+    new Uint32Array(image.data.buffer).set(signed() ? SIGNED : COLD);
+    barStamp = stamped(barStamp, image);
+    ctx.drawImage(barStamp, 20, 0, inner, 11);
     pen(ctx, { fillStyle: color("soft"), font: `10px ${FONT}`, textAlign: "center", textBaseline: "top" });
     const minus = (number) => String(number).replace("-", "−");
     const perRow = options.range === "row" && now.kind !== "scores";
@@ -971,8 +970,8 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
       ctx.fillRect(x - 0.5, 11, 1, 3);
       ctx.fillText(minus(perRow ? `${signed() ? 200 * t - 100 : 100 * t}%` : Number((limits.low + t * (limits.high - limits.low)).toPrecision(2))), x, 16);
     }
-  }, "");
-  bar.element.dataset.role = "bar";
+  });
+  bar.size(196, 30);
   function sayScale() {
     const scores = now.kind === "scores";
     const range = { row: "of each row’s largest", head: "this head’s own range", all: scores ? "this head’s own range" : "the same for all heads" };
@@ -980,12 +979,12 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
       ...grid.said, viewNow().causal && "blank: masked", grid.broken && "grey: not a number",
       offRows.length && `◀ rows that do not add to 1: ${offRows.length}`, box.pooled].filter(Boolean);
     barSaid.textContent = words.join("; ");
-    bar.element.setAttribute("aria-label", `Colour bar: ${barSaid.textContent}`);
+    bar.name(`Colour bar: ${barSaid.textContent}`);
   }
   const placeWords = () => {
     const view = views.length > 1 ? `${now.view}, ` : "";
-    const combined = { mean: "mean over heads", max: "maximum over heads", rollout: "rollout up to here" }[now.combine];
-    return combined ? `${view}layer ${now.layer}, ${combined}` : `${view}${headWords(now.layer, now.head).toLowerCase().replace("key-value", "KV")}`;
+    const combined = COMBINED[now.combine];
+    return now.combine ? `${view}layer ${now.layer}, ${combined}` : `${view}${headWords(now.layer, now.head).toLowerCase().replace("key-value", "KV")}`;
   };
   function title() {
     const words = placeWords();
@@ -995,7 +994,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     const off = headsOff().includes(`${now.layer},${now.head}`);
     ablateButton.textContent = `Switch head ${now.layer}·${now.head} ${off ? "on" : "off"}`;
     restoreButton.hidden = get("ablated").length === 0;
-    overlay.element.setAttribute("aria-label", `${titleText.textContent}: queries downwards, keys across. Arrow keys move, H and L change head and layer, P pins.`);
+    overlay.name(`${titleText.textContent}: queries downwards, keys across. Arrow keys move, H and L change head and layer, P pins.`);
   }
   function showControls() {
     const view = viewNow();
@@ -1003,7 +1002,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     picks.view(views.map((one) => [one.name, one.name === "cross" ? "cross: decoder → encoder" : one.name]), now.view);
     picks.shown(names.length ? [["difference", `${names[1]} − ${names[0]}`], ["a", names[0]], ["b", names[1]]] : [], now.shown);
     picks.kind([["weights", "weights"], ...(view.scores ? [["scores", "raw scores"]] : []), ...(view.largest_norm === null ? [] : [["values", "weights × value norms"]])], now.kind);
-    picks.combine([["", "of one head"], ["mean", "mean over heads"], ["max", "maximum over heads"], ...(view.keys ? [] : [["rollout", "rollout up to here"]])], now.combine);
+    picks.combine(Object.entries(COMBINED).slice(0, view.keys ? 3 : 4), now.combine);
     picks["atlas-order"]([["", "by layer and head"], ...Object.entries(MEASURES).filter(([key]) => (key === "change") === signed()).map(([key, [label]]) => [key, `by ${label}`])], options.order);
     wordsTick.hidden = !(view.query_words || view.key_words);
     specialTick.hidden = !(view.key_special.length || view.query_special.length);
@@ -1011,13 +1010,8 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   const wordsTick = tick("words", "merge words", "words");
   const specialTick = tick("special", "hide special tokens", "special");
   const sinksTick = tick("sinks", "hide sinks", "sinks");
-  const topK = el("input", { type: "range", min: 1, max: 20, step: 1, "data-role": "top-k", "aria-label": "how many links", onInput: () => {
-    now.top_k = Number(topK.value);
-    topKSaid.textContent = `top ${now.top_k}`;
-    wholeHead = null;
-    follow();
-    set("top_k", now.top_k);
-  } });
+  const topK = part("top-k", "input", { type: "range", min: 1, max: 20, step: 1, "aria-label": "how many links",
+    onInput: () => choose({ top_k: Number(topK.value) }) });
   const topKSaid = el("output", { class: "course-value" });
   function zoom(factor) {
     const most = Math.max(1, Math.max(grid?.R ?? 1, grid?.C ?? 1) / 8);
@@ -1090,11 +1084,12 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     const fresh = Object.fromEntries(Object.entries(changes).filter(([name, value]) => id(get(name)) !== id(value)));
     if (!Object.keys(fresh).length) return;
     speak = aloud;
-    setAll(fresh);
+    refreshAsked = true; // not later but now, so that what the choice needs is asked for in the same message
+    setAll(fresh, () => { refreshAsked = false; refresh(); });
   }
   /* Another view may be shallower or shorter. */
   function goTo({ view: name, ...changes }) {
-    const view = views.find((one) => one.name === name);
+    const view = viewOf(name);
     const sizes = { layer: view.layers, head: view.heads, query: view.queries.length, key: keysOf(view).length };
     const at = { ...now, ...changes };
     choose({ view: name, combine: "", ...Object.fromEntries(Object.entries(sizes).map(([key, size]) => [key, Math.min(at[key], size - 1)])) });
@@ -1103,20 +1098,26 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   function readTraits() {
     CHOICES.forEach((name) => { now[name] = get(name); });
   }
-  /* The same pointer, other numbers: overlay, sentence, table and lines follow; no element moves. */
-  function follow() {
+  /* Overlay, sentence, table and lines follow the pointer; no element moves. Table and lines are the row's. */
+  let rowFollowed = -1;
+  function follow(afresh = true) {
     if (!grid) return;
+    const [r] = cellNow();
     overlay.redraw();
     say();
-    fillTable(cellNow()[0], strongest(cellNow()[0]));
+    if (!afresh && r === rowFollowed) return;
+    rowFollowed = r;
+    fillTable(r, strongest(r));
     strip.redraw();
   }
   function redrawFocus() {
     paintFocus();
-    for (const layer of [focus, overlay]) layer.resize(box.left + box.width + 12, box.top + box.height + 8);
+    for (const layer of [focus, overlay]) layer.size(box.left + box.width + 12, box.top + box.height + 8);
+    focus.redraw();
     focus.element.dataset.geometry = id(box);
     sayScale();
     bar.redraw();
+    follow();
   }
   function rearrange() {
     const raw = grid?.raw;
@@ -1129,10 +1130,9 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     checkRows();
     setLimits();
     placeFocus();
-    redrawFocus();
     placeStrip();
     scrollToQuery();
-    follow();
+    redrawFocus();
   }
   function showMatrix() {
     const raw = find(nameNow(), true);
@@ -1163,10 +1163,9 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
       hovered = null;
       showMatrix();
     } else if (grid) {
-      if (options.zoom > 1) { placeFocus(); redrawFocus(); }
       scrollToQuery();
       wholeHead = null;
-      follow();
+      if (options.zoom > 1) { placeFocus(); redrawFocus(); } else follow();
     }
     topK.value = now.top_k;
     topKSaid.textContent = `top ${now.top_k}`;
@@ -1186,7 +1185,6 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     contents = get("contents");
     views = contents.views;
     cache.clear();
-    cached = 0;
     measures.clear();
     atlases.clear();
     asked.clear();
@@ -1203,13 +1201,15 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     const words = [...contents.problems, ...contents.notes];
     notes.replaceChildren(...words.map((text) => el("li", {}, text)));
     notes.hidden = words.length === 0;
-    if (document.activeElement !== textInput) textInput.value = get("text");
-    if (document.activeElement !== otherInput) otherInput.value = get("other_text");
+    for (const [input, name] of [[textInput, "text"], [otherInput, "other_text"], [decoderInput, "decoder_text"]]) {
+      if (document.activeElement !== input) input.value = get(name);
+    }
     causalInput.checked = get("causal") ?? contents.causal;
     needs.textContent = contents.needs;
     needs.hidden = contents.live;
     liveBox.hidden = !contents.live;
     otherInput.hidden = contents.two_models;
+    decoderInput.hidden = !contents.decoder;
     showPredictions();
     refresh();
   }
@@ -1223,11 +1223,11 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   on("ablated", () => { paintAtlas(false); title(); });
 
   // ---------------------------------------------------------------- the page
-  const notes = el("ul", { class: "explorer-notes", "data-role": "notes" });
-  const needs = el("p", { class: "course-note", "data-role": "needs" });
-  const liveBox = el("div", { class: "explorer-live" }, textInput, otherInput, el("div", { class: "course-row" },
-    el("label", { class: "course-control" }, causalInput, "causal mask"), ablateButton, restoreButton, status));
-  const keys = el("details", { class: "course-note", "data-role": "keys" }, el("summary", {}, "Keys"),
+  const notes = part("notes", "ul", { class: "explorer-notes" });
+  const needs = part("needs", "p", { class: "course-note" });
+  const liveBox = el("div", { class: "explorer-live" }, textInput, otherInput, decoderInput, row(
+    labelled(causalInput, "causal mask"), ablateButton, restoreButton, status));
+  const keys = part("keys", "details", { class: "course-note" }, el("summary", {}, "Keys"),
     "Arrow keys move. H and L: next head and layer, with Shift the one before. P pins, X switches the head off, + and − zoom. "
     + "In the matrix M goes to the row’s strongest key; Home, End and Page keys jump. In the overview Enter goes to the matrix, Shift+click switches a head off.");
   const atlasPanel = el("section", { class: "explorer-atlas", "aria-label": "All heads" },
@@ -1251,9 +1251,9 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   }
   const sidePanel = el("section", { class: "explorer-side", "aria-label": "The cell in focus and the strongest links" },
     cellSaid,
-    el("div", { class: "course-row" }, button("pin-button", "Pin", "pin this cell", pin),
+    row(button("pin-button", "Pin", "pin this cell", () => pin()),
       pick("links", "whose links", [["row", "links of this query"], ["head", "links of this head"]], (value) => { options.links = linkTable.dataset.links = value; wholeHead = null; follow(); }),
-      el("label", { class: "course-control" }, topK, topKSaid)),
+      labelled(topK, topKSaid)),
     linkTable, pinRow, predictionBox);
   const main = el("div", { class: "explorer-main" }, atlasPanel, focusPanel, sidePanel);
   root.classList.add("explorer");
@@ -1268,7 +1268,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
     main, stripBox, needs, keys,
   );
   trouble("");
-  busy(false);
+  note("");
 
   // The parts take their sizes from the width of the cell.
   let lastWidth = 0;
@@ -1286,7 +1286,6 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onTheme
   }
   onResize(root, layout);
   onClose(() => { clearTimeout(idle); clearTimeout(late); clearTimeout(typing); cache.clear(); });
-  onTheme(() => grid && redrawFocus());
   layout();
   takeContents();
   root.dataset.painted = performance.now().toFixed(1);

@@ -17,9 +17,11 @@ What is chosen, readable, settable and observable on both sides (Python validate
     top_k                  how many lines and rows the strongest links have
     pins                   cells kept in view: [layer, head, query, key], with the view's name in front if it is not
                            the first view's
-    text, other_text, causal, ablated      what the model reads (live only); `ablated` is a list of [layer, head],
-                           with the view's name in front if it is not the first view's. Setting one in Python runs the
-                           model before the next line.
+    text, other_text, decoder_text, causal, ablated
+                           what the model reads (live only); `decoder_text` is for an encoder–decoder, and empty when
+                           its decoder reads what the model writes; `ablated` is a list of [layer, head], with the
+                           view's name in front if it is not the first view's. Setting one in Python runs the model
+                           before the next line.
 
 What the page gets, in one message at the start and again whenever the model has read anew:
 
@@ -39,18 +41,19 @@ What the page asks for and gets, each as a pair of traits with a sequence number
                                       `answer_bytes`, or {"seq", "name", "error"}. A front end sends only the last of
                                       several requests, so each names all that is under way, with "numbers" in the
                                       order of asking and the "page" that counts them; each is answered once.
-    asked → status                    {"seq", "text", "other_text", "causal", "ablated"}: the model reads; the page
-                                      shows a spinner until `status` has {"seq", "error"} with its number. One is
-                                      under way at a time, and the newest waits: a fast typist queues up nothing.
+    asked → status                    {"seq", "text", "other_text", "decoder_text", "causal", "ablated"}: the model
+                                      reads; the page shows a spinner until `status` has {"seq", "error"} with its
+                                      number. One is under way at a time, and the newest waits: a fast typist queues
+                                      up nothing.
 
 All of it runs in the kernel's own thread, one answer after the other: nobody's training step meets a half-ablated
-model. In a page of its own (`to_html`) there is no kernel; `packed` holds all matrices, and the page works out means,
-sums and differences itself. Large traits arrive as DataView, in Colab as Uint8Array.
+model. In a page of its own (`to_html`) there is no kernel: `packed` holds all matrices, and a script of the page
+answers `wanted` out of them, with "exact": true and float32. Large traits arrive as DataView, in Colab as Uint8Array.
 
 The page's parts carry `data-role` attributes for tests and for styling: "atlas", "atlas-order", "focus", "focus-title",
 "overlay", "bar", "bar-text", "scale", "range", "shown", "view", "kind", "combine", "top-k", "strip", "table", "cell"
 (the sentence about the cell), "pins", "pin", "words", "special", "sinks", "zoom-in", "zoom-out", "text", "other-text",
-"causal", "ablate", "predictions", "status", "notes", "keys".
+"decoder-text", "causal", "ablate", "predictions", "status", "notes", "keys".
 """
 
 from __future__ import annotations
@@ -66,13 +69,14 @@ from numpy.typing import NDArray
 
 from course_lib.interpret.reading import HeadAt, Reader, Reading, View, as_head
 from course_lib.widgets import attention_picture as picture
-from course_lib.widgets.attention_shown import Shown, count_tokens
+from course_lib.widgets.attention_packed import pack
+from course_lib.widgets.attention_shown import Shown, count_tokens, counted
 from course_lib.widgets.attention_weights import half_precision, prediction_rows, reading_of_arrays
 from course_lib.widgets.base import HERE, CourseWidget
 from course_lib.widgets.page import write_page
 
-LARGEST_PAGE = 32_000_000  # bytes of numbers that a single HTML file may carry
-LIVE = ("text", "other_text", "causal", "ablated")
+LARGEST_PAGE = 24_000_000  # bytes of numbers that a single HTML file may carry, which writes them as 32 MB of text
+LIVE = ("text", "other_text", "decoder_text", "causal", "ablated")
 NEEDS_MODEL = (
     "This explorer holds numbers and no model, so it cannot read anew: make it with "
     "AttentionExplorer.from_model(model, tokenizer, text)."
@@ -100,6 +104,7 @@ class AttentionExplorer(CourseWidget):
         other: a second `Reading` to compare with; the explorer opens on the difference, other − attentions.
         other_reader: the live model of the other reading; the same model reads both texts when it is left out.
         names: what to call the two sides of a comparison.
+        decoder_text: what the reader's decoder was given to read.
 
     Raises:
         ValueError: when the shapes do not fit each other or the tokens, there are no weights, or none is a number.
@@ -121,6 +126,7 @@ class AttentionExplorer(CourseWidget):
 
     text = traitlets.Unicode().tag(sync=True)
     other_text = traitlets.Unicode().tag(sync=True)
+    decoder_text = traitlets.Unicode().tag(sync=True)
     causal = traitlets.Bool(None, allow_none=True).tag(sync=True)
     ablated = traitlets.List().tag(sync=True)
 
@@ -146,6 +152,7 @@ class AttentionExplorer(CourseWidget):
         other: Reading | None = None,
         other_reader: Reader | None = None,
         names: tuple[str, str] = ("A", "B"),
+        decoder_text: str = "",
     ) -> None:
         if not isinstance(attentions, Reading):
             if tokens is None:
@@ -166,25 +173,32 @@ class AttentionExplorer(CourseWidget):
             key=strongest(self.matrix(layer=0, head=0, shown="a")[last]),
             text=attentions.text,
             other_text=other.text if other and not other_reader else "",
+            decoder_text=decoder_text,
             ablated=[self._wire(head) for head in attentions.ablated],
         )
         self._settled = True
 
     @classmethod
-    def from_model(cls, model: Any, tokenizer: Any, text: str) -> AttentionExplorer:
+    def from_model(cls, model: Any, tokenizer: Any, text: str, *, decoder_text: str = "") -> AttentionExplorer:
         """Run a model of course_lib or transformers on the text; the explorer can then read other texts too.
+
+        Args:
+            model, tokenizer: both of course_lib, of transformers, or one of each.
+            text: what the model reads; an encoder–decoder's encoder.
+            decoder_text: what an encoder–decoder's decoder reads; empty: what the model writes for the text.
 
         Raises:
             ValueError: for an empty text, or a model that gives no attention weights.
         """
         from course_lib.interpret.readers import reader_for
 
-        return cls.from_reader(reader_for(model, tokenizer), text)
+        return cls.from_reader(reader_for(model, tokenizer), text, decoder_text=decoder_text)
 
     @classmethod
-    def from_reader(cls, reader: Reader, text: str) -> AttentionExplorer:
+    def from_reader(cls, reader: Reader, text: str, *, decoder_text: str = "") -> AttentionExplorer:
         """The same for a model that is wrapped in a reader already."""
-        return cls(read(reader, text), reader=reader)
+        reading = read(reader, text, **for_decoder(decoder_text))
+        return cls(reading, reader=reader, decoder_text=decoder_text)
 
     @classmethod
     def from_reading(cls, reading: Reading, *, reader: Reader | None = None) -> AttentionExplorer:
@@ -251,8 +265,8 @@ class AttentionExplorer(CourseWidget):
         """Layers, heads, tokens, and the start of the text."""
         views = self._shown.views["a"]
         sizes = [
-            f"{name + ': ' if len(views) > 1 else ''}{view.n_layers} layers × {view.n_heads} heads × "
-            f"{count_tokens(view)} tokens"
+            f"{name + ': ' if len(views) > 1 else ''}{counted(view.n_layers, 'layer')} × "
+            f"{counted(view.n_heads, 'head')} × {count_tokens(view)}"
             for name, view in views.items()
         ]
         text = self._shown.reading.text or "".join(self.tokens)
@@ -283,7 +297,8 @@ class AttentionExplorer(CourseWidget):
         query, key = (int(number) for number in largest)
         what = "difference" if signed else {"weights": "weight", "scores": "score", "values": "weight · ‖v‖"}[self.kind]
         return (
-            f"Attention weights of {view.n_layers} layers with {view.n_heads} heads over {count_tokens(view)} tokens. "
+            f"Attention weights of {counted(view.n_layers, 'layer')} with {counted(view.n_heads, 'head')} over "
+            f"{count_tokens(view)}. "
             f"In {place} the largest {what} is {values[query, key]:.2f}: "
             f"{view.query_tokens[query]!r} looking at {view.key_tokens[key]!r}."
         )
@@ -291,14 +306,19 @@ class AttentionExplorer(CourseWidget):
     def to_html(self, path: str | Path) -> Path:
         """Write one HTML file that shows this explorer anywhere, with no outside reference; the file's path.
 
+        Weights that would make it larger than 32 MB are rounded, and the page says so.
+
         Raises:
-            ValueError: when the weights are too many for one page.
+            ValueError: when even the rounded weights are too many for one page.
         """
-        blob, places = self._shown.pack(LARGEST_PAGE)
+        blob, places, notes = pack(self._shown, LARGEST_PAGE)
         skipped = ("packed", "wanted", "asked", "answer", "answer_bytes")
         state = {name: value for name, value in self.get_state().items() if name in self._own_traits() - set(skipped)}
         binary = {name: bytes(state.pop(name)) for name in ("atlas", "focus")}
-        state["contents"] = {**state["contents"], "packed": places, "live": False}
+        contents = state["contents"]
+        views = [{**view, "scores": "scores" in places["a"][view["name"]]} for view in contents["views"]]
+        notes = [*contents["notes"], *notes]
+        state["contents"] = {**contents, "packed": places, "views": views, "notes": notes, "live": False}
         extra = (HERE / "attention_explorer_page.js").read_text("utf-8")
         return write_page(Path(path), self, state, {**binary, "packed": blob}, extra)
 
@@ -335,6 +355,7 @@ class AttentionExplorer(CourseWidget):
             "live": self._reader is not None,
             "needs": NO_MODEL,
             "two_models": self._other_reader is not None,
+            "decoder": "decoder" in self._shown.views["a"],
             "title": getattr(self._reader, "title", ""),
             "causal": bool(getattr(self._reader, "causal", False)),
             "step": self._shown.step,
@@ -419,9 +440,10 @@ class AttentionExplorer(CourseWidget):
             raise ValueError(NEEDS_MODEL)
         state = {name: changes.get(name, getattr(self, name)) for name in LIVE}
         heads = [self._head(head) for head in state["ablated"]]
-        how = {"causal": state["causal"], "ablated": heads}
+        given = for_decoder(state["decoder_text"])
+        how = {"causal": state["causal"], "ablated": heads, **given}
         reading = read(self._reader, state["text"], **how)
-        untouched = read(self._reader, state["text"]) if heads or state["causal"] is not None else None
+        untouched = read(self._reader, state["text"], **given) if heads or state["causal"] is not None else None
         other = None
         if self._other_reader is not None or state["other_text"]:
             other = read(self._other_reader or self._reader, state["other_text"] or state["text"], **how)
@@ -537,6 +559,11 @@ def read(reader: Reader, text: str, **how: Any) -> Reading:
         raise
     except Exception as error:
         raise ValueError(f"The model failed while reading this text ({type(error).__name__}: {error}).") from error
+
+
+def for_decoder(text: str) -> dict[str, str]:
+    """How a reader is told what its decoder reads; nothing is said when the model writes that itself."""
+    return {"decoder_text": text} if text else {}
 
 
 def side_of(side: Reading | AttentionExplorer | tuple[Any, Any, str]) -> tuple[Reading, Reader | None]:

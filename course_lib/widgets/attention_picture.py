@@ -77,7 +77,8 @@ def draw(tiles: Tiles, focus: Focus) -> Image.Image:
 def bundle(image: Image.Image, alt: str) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
     """The picture as a notebook output: (data, metadata), like `plots.png_bundle`."""
     buffer = io.BytesIO()
-    image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(buffer, format="png")
+    reduced = image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    reduced.save(buffer, format="png", compress_level=4)  # a third of the usual level's time, for 3 % more bytes
     data = {"image/png": base64.b64encode(buffer.getvalue()).decode("ascii"), "text/plain": alt}
     size = dict(zip(("width", "height"), SIZE, strict=True))
     return data, {"image/png": {"alt": alt, **size}}
@@ -184,15 +185,16 @@ def draw_overview(canvas: Canvas, tiles: Tiles, signed: bool) -> None:
     left, top, room = 40.0, 48.0, (350.0, 350.0)
     pitch = min(room[0] / heads, room[1] / layers, 120.0)
     gap = max(1.0, pitch / 12)
-    values = np.where(tiles.atlas == 255, np.nan, tiles.atlas / 254)
+    pixels = colored(np.where(tiles.atlas == 255, np.nan, tiles.atlas / 254), signed)
     for layer in range(layers):
         canvas.text(left - 10, top + (layer + 0.45) * pitch, str(layer), size=min(12.0, max(7.0, pitch)), anchor="rm")
         for head in range(heads):
             box = (left + head * pitch, top + layer * pitch, pitch - gap, pitch - gap)
-            canvas.paste(colored(values[layer, head], signed), box)
+            canvas.paste(pixels[layer, head], box)
     for head in range(heads):
         canvas.text(left + (head + 0.45) * pitch, top - 10, str(head), size=min(12.0, max(7.0, pitch * 0.7)))
-    canvas.text(left, top - 30, f"{layers} layers ↓  ×  {heads} heads →", size=13, color=INK, anchor="lm")
+    size = f"{layers} layer{'s' * (layers != 1)} ↓  ×  {heads} head{'s' * (heads != 1)} →"
+    canvas.text(left, top - 30, size, size=13, color=INK, anchor="lm")
     canvas.frame(left + tiles.head * pitch - 1.5, top + tiles.layer * pitch - 1.5, pitch - gap + 3, pitch - gap + 3,
                  COLORS["red"])  # fmt: skip
 

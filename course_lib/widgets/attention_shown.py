@@ -13,7 +13,6 @@ from course_lib.interpret.rollout import attention_rollout
 from course_lib.widgets.attention_weights import (
     aligned,
     difference_atlas,
-    half_precision,
     problems_of,
     square_root_atlas,
     survey,
@@ -77,7 +76,7 @@ class Shown:
             with np.errstate(invalid="ignore"):  # two masked scores have no difference
                 return self.matrix("b", **choice) - self.matrix("a", **choice)
         if combine == "rollout":
-            return self._rollout(side, view)[layer]
+            return self.rollout(side, view)[layer]
         numbers = numbers_of(self.views[side][view], layer, kind)
         if combine == "mean":
             return numbers.mean(axis=0)
@@ -85,7 +84,7 @@ class Shown:
             return numbers.max(axis=0)
         return numbers[head]
 
-    def _rollout(self, side: str, view: str) -> list[NDArray[Any]]:
+    def rollout(self, side: str, view: str) -> list[NDArray[Any]]:
         """Attention rollout up to each layer, computed once."""
         if (side, view) not in self._rolled:
             self._rolled[side, view] = attention_rollout(self.views[side][view].weights)
@@ -133,45 +132,6 @@ class Shown:
         scores = layer_scores(chosen.weights[layer], repeats_of(chosen))
         return np.stack([getattr(scores, name) for name in MEASURES]).astype(np.float32)
 
-    def pack(self, most: int) -> tuple[bytes, dict[str, Any]]:
-        """All numbers for a page without a kernel, and where each begins.
-
-        Raises ValueError when the weights take more than `most` bytes; scores are left out when they no longer fit.
-        """
-        size = 2 * sum(layer.size for side in self.views.values() for view in side.values() for layer in view.weights)
-        if size > most:
-            longest = max(len(view.key_tokens) for view in self.views["a"].values())
-            raise ValueError(
-                f"These weights take {size / 1e6:.0f} MB and a page should hold at most {most / 1e6:.0f} MB: "
-                f"show fewer layers or a shorter text than {longest} tokens."
-            )
-        with_scores = 2 * size <= most
-        parts: list[bytes] = []
-        length = 0
-
-        def put(data: bytes) -> int:
-            nonlocal length
-            parts.append(data)
-            length += len(data)
-            return length - len(data)
-
-        places: dict[str, Any] = {}
-        for side, views in self.views.items():
-            places[side] = {}
-            for name, view in views.items():
-                here = {"weights": put(b"".join(map(half_precision, view.weights)))}
-                if view.scores is not None and with_scores:
-                    here["scores"] = put(b"".join(map(half_precision, view.scores)))
-                if view.query_tokens == view.key_tokens:
-                    here["rollout"] = put(b"".join(map(half_precision, self._rollout(side, name))))
-                if view.value_norms is not None:
-                    here["norms"] = put(view.value_norms.astype("<f4").tobytes())
-                measured = [self.measures(side, name, layer) for layer in range(view.n_layers)]
-                here["measures"] = put(np.stack(measured).astype("<f4").tobytes())
-                places[side][name] = here
-        places["atlases"] = {shown: put(self.atlas(shown)) for shown in self.sides}
-        return b"".join(parts), places
-
 
 def numbers_of(view: View, layer: int, kind: str) -> NDArray[Any]:
     """(heads, query, key) of one layer."""
@@ -187,6 +147,11 @@ def numbers_of(view: View, layer: int, kind: str) -> NDArray[Any]:
 
 
 def count_tokens(view: View) -> str:
-    """How many tokens, or how many queries and keys."""
+    """How many tokens, or how many queries and keys, in words."""
     _, queries, keys = view.weights[0].shape
-    return str(queries) if queries == keys else f"{queries} × {keys}"
+    return counted(queries, "token") if queries == keys else f"{queries} × {keys} tokens"
+
+
+def counted(number: int, noun: str) -> str:
+    """So many of something: "1 layer", "2 layers"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -68,6 +68,7 @@ it no longer waits for.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import re
@@ -87,6 +88,24 @@ from course_lib.widgets.reruns import showing
 HERE = Path(__file__).parent
 _made = itertools.count(1)
 
+# A browser never lets go of a module, and anywidget imports one for each widget. So what it imports is these few lines;
+# the script itself travels as a trait and is imported once a page, whatever kernel it comes from: its hash is its name.
+LOADER = """
+const kept = (globalThis.courseModules ??= {});
+async function load(script) {
+  const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
+  try {
+    return (await import(url)).default;
+  } catch (error) {
+    delete kept.NAME;
+    throw error;
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+}
+export default { async render(view) { return (await (kept.NAME ??= load(view.model.get("script")))).render(view); } };
+"""
+
 
 class CourseWidget(anywidget.AnyWidget):
     """A widget with a static picture and a useful text in the same output as its live view.
@@ -96,6 +115,8 @@ class CourseWidget(anywidget.AnyWidget):
     """
 
     label: ClassVar[str] = "Widget"
+    _module: ClassVar[str] = ""  # the script of the class, as one ES module
+    script = traitlets.Unicode("").tag(sync=True)
     accessible_name = traitlets.Unicode("").tag(sync=True)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -104,14 +125,15 @@ class CourseWidget(anywidget.AnyWidget):
         script = module.with_suffix(".js")
         # ipywidgets makes a subclass of its own for each instance, which brings its traits with it.
         if "_esm" not in cls.__dict__ and script.exists():
-            cls._esm, cls._css = module_text(script), style_text(script.with_suffix(".css"))
+            cls._module, cls._css = module_text(script), style_text(script.with_suffix(".css"))
+            cls._esm = loader_of(cls._module)
         super().__init_subclass__(**kwargs)
 
     def __init__(self, **traits: Any) -> None:
         # The output names the widget's model. A name by order of making, not at random, keeps a notebook that is run
         # again from top to bottom the same.
         model_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{type(self).__name__} {next(_made)}").hex
-        super().__init__(model_id=model_id, accessible_name=self.label, **traits)
+        super().__init__(model_id=model_id, accessible_name=self.label, script=self._module, **traits)
 
     def static_picture(self) -> tuple[Figure, str]:
         """A figure of what the widget shows at first, and its alt text: what is seen where no kernel runs."""
@@ -141,6 +163,11 @@ class CourseWidget(anywidget.AnyWidget):
         view, view_metadata = super()._repr_mimebundle_(**kwargs)
         picture, metadata = self.picture_bundle()
         return {**view, **picture, "text/plain": self.describe()}, {**view_metadata, **metadata}
+
+
+def loader_of(module: str) -> str:
+    """The few lines that anywidget imports for each widget: they import the module itself once a page."""
+    return LOADER.replace("NAME", "m" + hashlib.sha256(module.encode()).hexdigest()[:16])
 
 
 def module_text(script: Path) -> str:

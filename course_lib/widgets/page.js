@@ -1,4 +1,4 @@
-/* Stands in for the kernel in a page of its own: it holds the state, and answers nothing. */
+/* Stands in for the kernel in a page of its own: it holds the state. */
 {
   const state = JSON.parse(document.getElementById("state").textContent);
   const packages = new Map();
@@ -38,5 +38,6 @@
     },
     off: (name, listener) => events.removeEventListener(name, wrapped.get(listener)),
   };
+  course.kernel?.(model); // a widget may bring something that answers it
   page.render({ model, el: document.getElementById("widget") });
 }

@@ -51,7 +51,7 @@ def write_page(
     The content-security policy forbids every connection, every picture that is not in the file itself, and every
     script whose hash is not the widget's own.
     """
-    script = page_script(widget._esm, extra)
+    script = page_script(widget.script, extra)
     sheet = widget._css + PAGE_STYLE
     data, metadata = widget.picture_bundle()
     page = PAGE.format(

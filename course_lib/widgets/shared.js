@@ -3,7 +3,7 @@
    export default course.widget((ui) => { … })      ui holds, for one view of one widget:
      root                 the element to fill
      get(name)            a trait's value            set(name, value)     change it and tell Python
-     setAll({name: value})                           change several and tell Python once
+     setAll({name: value}, then)                     change several, call `then`, and tell Python of all in one message
      bytes(name)          a Bytes trait as Uint8Array; floats(name) as Float32Array; halves(name): float16 → Float32Array
      on(name, fn)         call fn when the trait changes
      live(sentence)       say it to a screen reader
@@ -13,7 +13,9 @@
 
    course.el(tag, props, ...children)                an element; strings become text, never HTML
    course.button(label, onClick)
-   course.canvas(width, height, draw, label)         {element, redraw, resize}; draw(ctx, width, height) in CSS pixels
+   course.canvas(width, height, draw, label)         {element, redraw, size, resize}; draw(ctx, width, height) in CSS
+                                                     pixels; size takes effect with the next redraw, resize at once
+   course.IN_MEMORY                                  how a canvas of one's own gets its context, as canvas() does
    course.fit(ctx, text, width)                      the text, cut to that many pixels
    course.theme.dark, course.theme.color(name)       names: text, soft, line, back, blue, orange, green, red, purple, sky
 
@@ -127,13 +129,17 @@ const course = (() => {
   const button = (label, onClick) => el("button", { type: "button", class: "course-button", onClick }, label);
 
   // ---------------------------------------------------------------- canvas
+  // Few strokes on a small canvas: the way to a graphics processor, and its set-up, takes longer than to draw them.
+  const IN_MEMORY = { willReadFrequently: true };
   function canvas(width, height, draw, label = "") {
     const element = el("canvas", { class: "course-canvas", role: "img", "aria-label": label || undefined });
     let size = [width, height];
+    let drawn = false;
     function redraw() {
+      drawn = true;
       const density = Math.max(1, window.devicePixelRatio || 1);
       const [w, h] = size;
-      const ctx = element.getContext("2d");
+      const ctx = element.getContext("2d", IN_MEMORY);
       const [width, height] = [Math.round(w * density), Math.round(h * density)];
       // A new size takes new memory, which costs more than most drawings.
       if (element.width === width && element.height === height && ctx.reset) ctx.reset();
@@ -146,8 +152,8 @@ const course = (() => {
     }
     element.redraw = redraw;
     // The widget's data may not be there yet while its parts are being made: the first drawing waits a moment.
-    queueMicrotask(redraw);
-    return { element, redraw, resize: (w, h) => { size = [w, h]; redraw(); } };
+    queueMicrotask(() => drawn || redraw());
+    return { element, redraw, size: (w, h) => { size = [w, h]; }, resize: (w, h) => { size = [w, h]; redraw(); } };
   }
 
   /* The text, cut to what fits into `width` pixels in the canvas's font. */
@@ -219,8 +225,9 @@ const course = (() => {
             model.set(name, value);
             model.save_changes();
           },
-          setAll: (values) => {
+          setAll: (values, then) => {
             for (const [name, value] of Object.entries(values)) model.set(name, value);
+            then?.();
             model.save_changes();
           },
           bytes: (name) => asBytes(model.get(name)),
@@ -245,7 +252,7 @@ const course = (() => {
   }
 
   return {
-    widget, el, button, canvas, fit, clamp, rgb, cividisRGB, divergingRGB, theme,
+    widget, el, button, canvas, IN_MEMORY, fit, clamp, rgb, cividisRGB, divergingRGB, theme,
     asBytes, asFloats, asHalves,
   };
 })();

@@ -34,7 +34,7 @@ const model = {
   off: (name, listener) => { listeners[name] = listeners[name].filter((other) => other !== listener); },
 };
 window.counts = () => Object.values(listeners).map((list) => list.length);
-window.undo = widget.render({ model, el: document.body.appendChild(document.createElement("div")) });
+window.undo = await widget.render({ model, el: document.body.appendChild(document.createElement("div")) });
 """
 
 

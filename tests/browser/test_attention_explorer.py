@@ -83,8 +83,15 @@ def own_page(open_page, widget, tmp_path):
     return open_page(widget.to_html(tmp_path / "page.html").as_uri())
 
 
+def settled(page):
+    """Wait until the head that was chosen is drawn: a page of its own unpacks it first."""
+    page.wait_for_selector('.explorer-stage[data-waiting="false"]')
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def cell_colour(page, row, column):
     """The colour in the middle of a cell of the focused head."""
+    settled(page)
     return page.evaluate(
         """([row, column]) => {
             const canvas = document.querySelector('[data-role="focus"]');
@@ -128,7 +135,7 @@ def at_cell(page, row, column):
 
 
 def said(page):
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    settled(page)
     return role(page, "cell").text_content()
 
 
@@ -274,6 +281,20 @@ def test_heads_taken_together_are_worked_out_in_the_page(open_page, tmp_path):
     role(page, "combine").select_option("rollout")
     role(page, "overlay").hover(position=at_cell(page, 2, 0))
     assert "weight 0.3125" in said(page)  # half of the mean; the layer below only looks at itself
+
+
+def test_weights_times_value_norms_are_coloured_and_said(open_page, tmp_path):
+    norms = np.ones((2, 2, 4), dtype=np.float32)
+    norms[0, 0] = [1, 2, 4, 0]
+    weights = tuple(layer.astype(np.float32) for layer in known_weights())
+    view = View(weights, tuple(TOKENS), tuple(TOKENS), value_norms=norms)
+    page = own_page(open_page, AttentionExplorer(Reading({"self": view}, "t")), tmp_path)
+    role(page, "kind").select_option("values")
+    assert cell_colour(page, 2, 2) == YELLOW  # the longest vector of all
+    assert cell_colour(page, 3, 3) == DARK_BLUE  # all the weight, on a vector of length 0
+    assert DARK_BLUE < cell_colour(page, 0, 0) < cell_colour(page, 1, 1) < YELLOW
+    role(page, "overlay").hover(position=at_cell(page, 1, 1))
+    assert "weight · ‖v‖ 2.0000, rank 1 of 4" in said(page)
 
 
 def test_heads_are_ordered_by_a_measure(open_page, tmp_path):
@@ -457,6 +478,24 @@ def test_python_moves_the_page(open_page):
     assert said(page).startswith("“␣cat” (1) looks at “␣cat” (1)")
     page.evaluate("changed('pins', [[0, 0, 1, 1]])")
     assert role(page, "pin").count() == 1
+
+
+def test_a_large_page_has_rounded_numbers_and_says_so(open_page, tmp_path, monkeypatch):
+    scores = 2 * np.random.default_rng(0).normal(size=(2, 2, 64, 64)).astype(np.float32)
+    weights = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    tokens = [f"w{i}" for i in range(64)]
+    explorer = AttentionExplorer(list(weights), tokens, scores=list(scores))
+    monkeypatch.setattr("course_lib.widgets.attention_explorer.LARGEST_PAGE", 30_000)
+    path = explorer.to_html(tmp_path / "page.html")
+    page = open_page(path.as_uri())
+    assert "right to about 0.004" in role(page, "notes").text_content()
+    assert "raw scores" not in role(page, "kind").text_content()
+    click_head(page, 1, 1)
+    role(page, "overlay").focus()
+    page.keyboard.press("m")
+    shown = float(said(page).split("weight ")[1].split(",")[0])
+    assert abs(shown - weights[1, 1, 63].max()) <= 0.004
+    assert "rows that do not add to 1" not in role(page, "bar-text").text_content()
 
 
 class Slow:

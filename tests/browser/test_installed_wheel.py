@@ -21,7 +21,7 @@ from course_lib.widgets import AttentionExplorer
 
 target, page = map(Path, sys.argv[1:])
 assert Path(course_lib.__file__).is_relative_to(target), course_lib.__file__
-assert "course.widget(" in AttentionExplorer._esm and ".explorer" in AttentionExplorer._css
+assert "course.widget(" in AttentionExplorer._module and ".explorer" in AttentionExplorer._css
 weights = np.eye(3, dtype=np.float32)[None]
 explorer = AttentionExplorer([weights, weights], ["a", "b", "c"])
 assert explorer._repr_mimebundle_()[0]["image/png"]

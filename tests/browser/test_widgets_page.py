@@ -73,7 +73,7 @@ def test_a_table_of_numbers_is_coloured_labelled_and_can_be_edited(open_page):
     page = in_a_front_end(open_page, known_explorer())
     page.add_script_tag(
         type="module",
-        content=AttentionStepper._esm.split("\nexport default")[0]
+        content=AttentionStepper._module.split("\nexport default")[0]
         + """
         window.edits = [];
         document.body.append(course.matrixTable([[1, -2], [0, -Infinity]], ["我", "b"], ["c", "d"], {

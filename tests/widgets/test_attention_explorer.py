@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from transformers import T5Config, T5ForConditionalGeneration
 
 from course_lib.interpret.reading import Predictions, Reading, View
 from course_lib.models.gpt import GPT, GPTConfig
 from course_lib.widgets import AttentionExplorer
+from course_lib.widgets.attention_packed import rounded_rows
 from course_lib.widgets.attention_shown import MEASURES
 from course_lib.widgets.attention_weights import (
     ATLAS_BYTES,
@@ -30,9 +32,10 @@ def causal_weights(layers=2, heads=3, count=5, seed=0):
     return list((weights / weights.sum(-1, keepdims=True)).astype(np.float32))
 
 
-def explorer(**sizes):
+def explorer(scores=False, **sizes):
     attentions = causal_weights(**sizes)
-    return AttentionExplorer(attentions, [f"t{i}" for i in range(attentions[0].shape[-1])])
+    raw = np.log(np.maximum(attentions, 1e-6)) if scores else None
+    return AttentionExplorer(attentions, [f"t{i}" for i in range(attentions[0].shape[-1])], scores=raw)
 
 
 def view_of(weights, **more):
@@ -386,6 +389,28 @@ def test_a_model_that_fails_midway_is_a_sentence_and_changes_nothing():
     assert widget.status == {"seq": 5, "error": ""} and widget.text == "abcd" and len(widget.tokens) == 4
 
 
+def test_what_a_decoder_reads_can_be_given():
+    torch.manual_seed(0)
+    sizes = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 2, "num_decoder_layers": 1, "num_heads": 2}
+    model = T5ForConditionalGeneration(
+        T5Config(vocab_size=26, decoder_start_token_id=0, eos_token_id=1, **sizes)
+    ).eval()
+    widget = AttentionExplorer.from_model(model, Characters(), "abcab", decoder_text="cb")
+    assert widget.contents["decoder"] and widget.decoder_text == "cb"
+
+    def read_by_decoder():
+        return next(view["queries"] for view in widget.contents["views"] if view["name"] == "decoder")[1:]
+
+    assert read_by_decoder() == ["c", "b"]
+    widget.decoder_text = "bcd"
+    assert read_by_decoder() == ["b", "c", "d"] and widget.text == "abcab"
+    widget.asked = {"seq": 1, "decoder_text": "d"}
+    assert widget.status == {"seq": 1, "error": ""} and read_by_decoder() == ["d"]
+    assert not explorer().contents["decoder"]
+    with pytest.raises(ValueError, match="has no decoder"):
+        live().decoder_text = "b"
+
+
 # -------------------------------------------------------------------- comparisons
 def test_two_models_are_compared_head_by_head():
     one, two = gpt(0), gpt(1)
@@ -474,6 +499,36 @@ def test_json_in_a_page_survives_what_scripts_trip_over():
     written = json_for_html(nasty)
     assert json.loads(written) == nasty
     assert not set("<>&\u2028") & set(written)
+
+
+def test_rows_that_were_rounded_are_right_to_what_is_said():
+    uniform, sharp = np.full((1, 512), 1 / 512), np.eye(512)[:1]
+    drawn = np.random.default_rng(0).dirichlet(np.full(512, 0.1), 3)
+    weights = np.concatenate([uniform, sharp, drawn, np.zeros((1, 512))]).astype(np.float32)
+    weights[-1, 0] = np.nan
+    data = rounded_rows(weights)
+    steps = np.frombuffer(data, np.uint8, weights.size).reshape(weights.shape)
+    sums = np.frombuffer(data, "<f4", offset=weights.size)
+    read = np.where(steps == 255, np.nan, (steps / 254.0) ** 2)[:-1]
+    read *= (sums[:-1] / read.sum(-1))[:, None]
+    assert np.abs(read - weights[:-1]).max() <= 0.004
+    np.testing.assert_allclose(read[0], weights[0], rtol=1e-5)
+    assert steps[-1, 0] == 255 and np.isnan(sums[-1])
+
+
+def test_a_page_that_would_be_too_large_is_rounded_and_leaves_the_scores_out(tmp_path, monkeypatch):
+    widget = explorer(layers=4, heads=4, count=64, scores=True)
+    sizes = []
+    for most in (24_000_000, 100_000, 60_000, 16_000):
+        monkeypatch.setattr("course_lib.widgets.attention_explorer.LARGEST_PAGE", most)
+        path = widget.to_html(tmp_path / "page.html")
+        sizes.append(path.stat().st_size)
+        state = re.search(r'<script type="application/json" id="state">(.*?)</script>', path.read_text(), re.DOTALL)[1]
+        contents = json.loads(state)["contents"]
+        assert contents["views"][0]["scores"] == (most == 24_000_000)
+        assert any("left out" in note for note in contents["notes"]) == (most < 24_000_000)
+        assert contents["packed"]["rounded"] == any("rounded" in note for note in contents["notes"])
+    assert sizes == sorted(sizes, reverse=True) and contents["packed"]["rounded"]
 
 
 def test_too_many_weights_for_a_page_are_refused_with_the_numbers(tmp_path, monkeypatch):

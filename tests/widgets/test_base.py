@@ -38,9 +38,9 @@ def test_the_example_in_the_docstring_works(coin):
     widget.bias = 1.0
     after = np.frombuffer(widget.shares, np.float32)
     assert before[-1] < 1 and after.tolist() == [1.0] * 100
-    assert widget._esm.startswith("const course")
-    assert "slider" in widget._esm  # the coin has one, so the module brings the controls
-    assert widget._esm.rstrip().endswith("});") and "export default course.widget" in widget._esm
+    assert widget.script.startswith("const course")
+    assert "slider" in widget.script  # the coin has one, so the module brings the controls
+    assert widget.script.rstrip().endswith("});") and "export default course.widget" in widget.script
 
 
 def test_one_output_carries_the_view_the_picture_and_the_text(coin):
@@ -63,7 +63,13 @@ def test_a_second_run_names_its_models_as_the_first_did(coin, monkeypatch):
 
 def test_scripts_are_sent_as_text_and_not_as_paths(coin):
     """A path would make anywidget watch the file and keep every instance alive."""
-    assert type(coin.Coin._esm) is str
+    assert type(coin.Coin._esm) is str and type(coin.Coin._module) is str
+
+
+def test_what_anywidget_imports_for_each_widget_is_short_and_named_by_the_script(coin):
+    """A browser keeps every module for ever, so the script itself is imported once a page."""
+    assert len(coin.Coin._esm) < 1000
+    assert base.loader_of("a") != base.loader_of("b") and base.loader_of("a") == base.loader_of("a")
 
 
 def test_a_widget_without_a_picture_says_so():
