@@ -8,6 +8,7 @@ large model's arithmetic, though not of its time.
 from dataclasses import astuple, dataclass
 
 from course_lib.models.gpt import GPTConfig
+from course_lib.nn.layers import GATED
 
 
 @dataclass(frozen=True)
@@ -140,12 +141,12 @@ def inner_width(config: GPTConfig) -> int:
     """The width inside the feed-forward network: `d_ff`, or what `FeedForward` makes of None."""
     if config.d_ff is not None:
         return config.d_ff
-    return -(-8 * config.d_model // 3 // 8) * 8 if config.activation == "swiglu" else 4 * config.d_model
+    return -(-8 * config.d_model // 3 // 8) * 8 if config.activation in GATED else 4 * config.d_model
 
 
 def _gates(config: GPTConfig) -> int:
     """How many matrices lead into the feed-forward network."""
-    return 2 if config.activation == "swiglu" else 1
+    return 2 if config.activation in GATED else 1
 
 
 def _attention_weights(config: GPTConfig) -> int:
