@@ -11,7 +11,7 @@ from course_lib.hub.bert import BERTModel, bert_to_transformers
 from course_lib.hub.folder import TOKENIZER, check_vocabularies, replacing
 from course_lib.hub.formats import FORMATS, Format, explicit_config, to_our_weights, to_their_weights
 from course_lib.hub.places import check_folder, hub_answers, is_path, out_of_reach, quiet
-from course_lib.hub.t5 import t5_to_transformers
+from course_lib.hub.t5 import ends_sources, t5_to_transformers
 from course_lib.models.encoder_decoder import EncoderDecoder
 from course_lib.models.gpt import GPT, GPTConfig
 
@@ -64,17 +64,20 @@ def to_huggingface(
     Raises ValueError for a model that is none of these, with the settings that stand in the way.
     """
     if isinstance(model, EncoderDecoder):
-        convert = t5_to_transformers
+        theirs = t5_to_transformers(model, None if tokenizer is None else tokenizer.end_id)
     else:
         convert = _gpt_to_transformers if isinstance(model, GPT) else bert_to_transformers
-    theirs = convert(model, _special_ids(tokenizer))
+        theirs = convert(model, _special_ids(tokenizer))
     if tokenizer is not None:
         check_vocabularies(model, tokenizer)
     if folder is not None:
         with replacing(Path(folder)) as beside, quiet():
             theirs.save_pretrained(beside)
             if tokenizer is not None:
-                fast_tokenizer(tokenizer, model.config.context_length).save_pretrained(beside)
+                fast = fast_tokenizer(tokenizer, model.config.context_length)
+                if isinstance(model, EncoderDecoder):
+                    ends_sources(fast, tokenizer, model.config.pad_id)
+                fast.save_pretrained(beside)
     return theirs
 
 

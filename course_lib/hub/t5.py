@@ -4,7 +4,6 @@ T5 1.0 has ReLUs, T5 1.1 gated GELUs; neither has biases, absolute positions or 
 """
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from course_lib.hub.folder import own_tensors
 from course_lib.models.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 CONTEXT = 512
 """T5's positions never end; this is the length of the texts that it was trained on."""
@@ -74,8 +73,8 @@ def t5_from_huggingface(source: "str | Path | PreTrainedModel") -> EncoderDecode
     return ours.eval()
 
 
-def t5_to_transformers(model: EncoderDecoder, special_ids: Mapping[str, int | None]) -> "PreTrainedModel":
-    """The same model as a T5ForConditionalGeneration.
+def t5_to_transformers(model: EncoderDecoder, end_id: int | None = None) -> "PreTrainedModel":
+    """The same model as a T5ForConditionalGeneration; its `generate` stops at `end_id`.
 
     A scale of the scores goes into the queries' weights. Raises ValueError for a model that is no T5, with the settings
     that stand in the way.
@@ -112,7 +111,7 @@ def t5_to_transformers(model: EncoderDecoder, special_ids: Mapping[str, int | No
             tie_word_embeddings=config.scale_output,  # so T5 says whether the output is scaled; it ties always
             pad_token_id=config.pad_id,
             decoder_start_token_id=config.first_id,
-            eos_token_id=special_ids.get("eos_token_id"),
+            eos_token_id=end_id,
         )
     )
     theirs.to(dtype=model.token_embedding.weight.dtype)
@@ -126,6 +125,20 @@ def t5_to_transformers(model: EncoderDecoder, special_ids: Mapping[str, int | No
         strict=False,
     )
     return theirs.eval()
+
+
+def ends_sources(fast: "PreTrainedTokenizerFast", tokenizer: Any, pad_id: int) -> None:
+    """Make their form of a tokenizer prepare sources as `Pairs` does: the text, then the end token, then padding."""
+    from tokenizers.processors import TemplateProcessing
+
+    end = tokenizer.tokens[tokenizer.end_id]
+    fast.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"$A {end}", special_tokens=[(end, tokenizer.end_id)]
+    )
+    fast.eos_token = end
+    if pad_id < tokenizer.vocab_size:
+        fast.pad_token = tokenizer.tokens[pad_id]
+    fast.model_input_names = ["input_ids", "attention_mask"]
 
 
 def their_names(model: EncoderDecoder) -> dict[str, str]:

@@ -1,15 +1,18 @@
 """The same logits, attention and generated texts in our encoder–decoder and in transformers' T5, both ways."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
-from course_lib.generation import beam_search, generate
+from course_lib.generation import beam_search, generate, translate
 from course_lib.hub import bert_from_huggingface, load_model, save_model, t5_from_huggingface, to_huggingface
 from course_lib.models.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
 from course_lib.models.gpt import IGNORED
+from course_lib.text.tokenizers import BPETokenizer, WordPieceTokenizer
 from tests.hub.conftest import randomise
 
 SIZES = {
@@ -83,8 +86,6 @@ def test_the_biases_of_positions_are_one_table_for_all_blocks_of_a_side():
 @pytest.mark.parametrize("changes", [{}, {"scale_scores": True}], ids=["T5", "with a scale"])
 @torch.no_grad()
 def test_there_and_back_through_folders(settings, changes, tmp_path):
-    from dataclasses import replace
-
     first = t5_from_huggingface(make(**settings))
     ours = EncoderDecoder(replace(first.config, start_id=3, **changes)).eval()
     ours.load_state_dict(first.state_dict())
@@ -146,6 +147,32 @@ def test_the_greedy_text_of_transformers():
         SOURCES, attention_mask=torch.ones_like(SOURCES), max_new_tokens=9, do_sample=False, eos_token_id=None
     )
     assert generate(ours, SOURCES, 9, temperature=0.0).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("kind", ["WordPiece", "BPE"])
+def test_the_lines_that_a_user_types(kind, tmp_path):
+    texts = ["Mia has two eggs.", "米娅有两个鸡蛋。", "where is Tom?"]
+    if kind == "WordPiece":
+        tokenizer = WordPieceTokenizer.train(texts, 80)
+        pad_id = tokenizer.pad_id
+    else:
+        tokenizer = BPETokenizer.train(texts, 270, special_tokens=("<|end|>", "<|pad|>"))
+        pad_id = 1
+    config = t5_from_huggingface(make()).config
+    ours = randomise(EncoderDecoder(replace(config, vocab_size=tokenizer.vocab_size, pad_id=pad_id, start_id=pad_id)))
+    to_huggingface(ours, tokenizer, tmp_path)
+
+    their_tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    theirs = transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path)
+    batch = their_tokenizer(texts, return_tensors="pt", padding=True)
+    assert [[i for i in row if i != pad_id] for row in batch.input_ids.tolist()] == [
+        [*tokenizer.encode(text), tokenizer.end_id] for text in texts
+    ]
+    written = theirs.generate(**batch, max_new_tokens=12, do_sample=False)
+    special = (tokenizer.end_id, pad_id)
+    found = [tokenizer.decode([i for i in row if i not in special]) for row in written.tolist()]
+    expected = translate(ours, tokenizer, texts, max_new_tokens=12)
+    assert [text.replace(" ", "") for text in found] == [text.replace(" ", "") for text in expected]
 
 
 class TestRefusals:
