@@ -14,6 +14,8 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
   /* Parts of the page, each under the name that tests and styles know it by. */
   const part = (role, tag, props, ...children) => el(tag, { "data-role": role, ...props }, ...children);
   const button = (role, text, label, onClick) => part(role, "button", { type: "button", class: "course-button", title: label, onClick }, text);
+  const lines = (role) => part(role, "p", { class: "course-note" });
+  const panel = (name, label, ...children) => el("section", { class: `explorer-${name}`, "aria-label": label }, ...children);
   const labelled = (...children) => el("label", { class: "course-control" }, ...children);
   const row = (...children) => el("div", { class: "course-row" }, ...children);
   function picture(role, label, draw) {
@@ -37,7 +39,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
   let contents;
   let views;
   let now = {};
-  const options = { scale: "√", range: "all", words: false, special: false, sinks: false, zoom: 1, order: "", links: "row" };
+  const options = { scale: "√", range: null, words: false, special: false, sinks: false, zoom: 1, order: "", links: "row" };
   const CHOICES = ["view", "layer", "head", "query", "key", "combine", "kind", "shown", "top_k", "pins"];
   const viewOf = (name) => views.find((view) => view.name === name) ?? views[0];
   const viewNow = () => viewOf(now.view);
@@ -381,9 +383,10 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
   }
   const headsOff = () => get("ablated").filter((head) => isHere(head, 2))
     .map((head) => head.slice(-2).join(","));
+  const tileAt = (i) => [places.left + (i % places.columns) * places.pitch, places.top + Math.floor(i / places.columns) * places.step];
   const tiles = kept((ctx, off) => {
     const view = viewNow();
-    const { tile, pitch, step, left, top, columns } = places;
+    const { tile, pitch, step, left, top } = places;
     const [rows, cells] = view.thumbnail;
     pen(ctx, { font: `11px ${FONT}`, textAlign: "center", textBaseline: "middle", fillStyle: color("soft") });
     const every = Math.ceil(16 / pitch);
@@ -399,8 +402,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     }
     pen(ctx, { imageSmoothingEnabled: cells > tile * (devicePixelRatio), imageSmoothingQuality: "high" });
     places.heads.forEach(([layer, head, value], i) => {
-      const x = left + (i % columns) * pitch;
-      const y = top + Math.floor(i / columns) * step;
+      const [x, y] = tileAt(i);
       const isOff = off.includes(`${layer},${head}`);
       ctx.globalAlpha = isOff ? 0.25 : 1;
       ctx.drawImage(stamp, head * cells, layer * rows, cells, rows, x, y, tile, tile);
@@ -419,11 +421,12 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     if (!stamp) return;
     const off = headsOff();
     tiles(ctx, [contents.version, stamps, places, off], off);
-    const { tile, pitch, step, left, top, columns } = places;
+    const { tile } = places;
     pen(ctx, { strokeStyle: color("red"), lineWidth: tile > 14 ? 2.5 : 1.5 });
     places.heads.forEach(([layer, head], i) => {
       if (layer !== now.layer || !(now.combine || head === now.head)) return;
-      ctx.strokeRect(left + (i % columns) * pitch - 1, top + Math.floor(i / columns) * step - 1, tile + 2, tile + 2);
+      const [x, y] = tileAt(i);
+      ctx.strokeRect(x - 1, y - 1, tile + 2, tile + 2);
     });
   });
   let atlasWidth = 280;
@@ -446,7 +449,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     const group = view.kv_heads < view.heads ? `, key-value group ${Math.floor((head * view.kv_heads) / view.heads)}` : "";
     return `Layer ${layer}, head ${head}${group}`;
   };
-  const atlasSaid = part("atlas-said", "p", { class: "course-note" });
+  const atlasSaid = lines("atlas-said");
   function sayHead(layer, head) {
     const off = headsOff().includes(`${layer},${head}`) ? " (switched off)" : "";
     atlasSaid.textContent = `${headWords(layer, head)}${off}${options.order && ` · ${measureSaid(layer, head, options.order)}`}`;
@@ -472,8 +475,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     box.top = labelled ? 78 : 40;
     const room = Math.max(160, focusSize - box.left - 2);
     const cell = Math.min(room / C, room / R, 38);
-    const wide = cell * Math.max(R, C);
-    const stretch = (count) => Math.max(Math.min(room, 60), Math.min(wide, cell * count));
+    const stretch = (count) => Math.max(Math.min(room, 60), cell * count);
     [box.width, box.height] = [stretch(C), stretch(R)];
     box.columns = Math.max(Math.min(C, 4), Math.ceil(C / options.zoom));
     box.rows = Math.max(Math.min(R, 4), Math.ceil(R / options.zoom));
@@ -610,7 +612,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     frame([rowOf(now.query), columnOf(now.key)], "#ff7a33", 2);
     const [r, c] = cellNow();
     if (hovered) {
-      ctx.fillStyle = theme.dark ? "rgba(255,255,255,.55)" : "rgba(255,255,255,.8)";
+      ctx.fillStyle = "rgba(255,255,255,.7)";
       if (w > 6) frame([r, c], "#fff", 1.5);
       else { ctx.fillRect(box.left, yOf(r) - 0.5, box.width, 1); ctx.fillRect(xOf(c) - 0.5, box.top, 1, box.height); }
     }
@@ -653,18 +655,13 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     return text.replace("-", "−");
   };
   const kindWord = () => (signed() ? "difference" : { weights: "weight", scores: "score", values: "weight · ‖v‖" }[now.kind]);
-  const spot = (group) => (group.length > 1 ? `${group[0]}–${group.at(-1)}` : group[0]);
+  const placed = (text, group) => `${text} (${group.length > 1 ? `${group[0]}–${group.at(-1)}` : group[0]})`;
+  const rowNamed = (r, write = quoted) => placed(write(rowToken(r)), grid.rows[r]);
+  const columnNamed = (c, write = quoted) => placed(write(columnToken(c)), grid.columns[c]);
   function rankOf(r, c) {
-    const { values, C } = grid;
-    const value = Math.abs(values[r * C + c]);
-    let larger = 0;
-    let count = 0;
-    for (let j = 0; j < C; j += 1) {
-      if (masked(r, j)) continue;
-      count += 1;
-      if (Math.abs(values[r * C + j]) > value) larger += 1;
-    }
-    return [larger + 1, count];
+    const value = Math.abs(valueAt(r, c));
+    const seen = Array.from(grid.values.subarray(r * grid.C, (r + 1) * grid.C), Math.abs).filter((_, j) => !masked(r, j));
+    return [1 + seen.filter((size) => size > value).length, seen.length];
   }
   function distance(r, c) {
     if (viewNow().keys) return "";
@@ -674,7 +671,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
   function sentence(r, c) {
     const value = valueAt(r, c);
     const far = distance(r, c);
-    const start = `${quoted(rowToken(r))} (${spot(grid.rows[r])}) looks at ${quoted(columnToken(c))} (${spot(grid.columns[c])})${far && `, ${far}`}`;
+    const start = `${rowNamed(r)} looks at ${columnNamed(c)}${far && `, ${far}`}`;
     if (masked(r, c)) return `${start}: masked, it may not look there`;
     const [rank, count] = rankOf(r, c);
     const score = now.kind === "scores" ? NaN : scoreAt(r, c);
@@ -716,17 +713,14 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     wholeHead ??= options.links === "head" ? strongestOfAll() : null;
     linksShown = wholeHead ?? links;
     const text = (node, value) => { if (node.textContent !== value) node.textContent = value; };
-    text(caption, `Strongest links of ${wholeHead ? placeWords() : `${quoted(rowToken(r))} (${spot(grid.rows[r])})`}`);
+    const short = (token) => cut(visible(token), 30);
+    text(caption, `Strongest links of ${wholeHead ? placeWords() : rowNamed(r)}`);
     text(headings[3], kindWord());
     while (tableBody.children.length > linksShown.length) tableBody.lastChild.remove();
     while (tableBody.children.length < linksShown.length) tableBody.append(rowsOfTable[tableBody.children.length]);
     linksShown.forEach(([, i, c], n) => {
-      const cells = rowsOfTable[n].children;
-      text(cells[0], String(n + 1));
-      text(cells[1], `${cut(visible(rowToken(i)), 30)} (${spot(grid.rows[i])})`);
-      text(cells[2], `${cut(visible(columnToken(c)), 30)} (${spot(grid.columns[c])})`);
-      text(cells[3], figures(grid.values[i * grid.C + c]));
-      text(cells[4], distance(i, c) || "–");
+      const cells = [String(n + 1), rowNamed(i, short), columnNamed(c, short), figures(valueAt(i, c)), distance(i, c) || "–"];
+      cells.forEach((value, column) => text(rowsOfTable[n].children[column], value));
     });
   }
   tableBody.addEventListener("click", (event) => {
@@ -736,7 +730,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
 
   // ---------------------------------------------------------------- the text, with lines from the query to its strongest keys
   const line = 42;
-  const spread = { places: [], second: [], height: 0, width: 0 };
+  const spread = { places: [], second: [], height: 0 };
   let stripWidth = 600;
   let stripOf = "";
   function placeStrip() {
@@ -746,10 +740,11 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     const ctx = strip.element.getContext("2d", IN_MEMORY);
     ctx.font = `13px ${FONT}`;
     const spaced = grid.rows.some((_, r) => rowToken(r).startsWith(" "));
-    const flow = (texts, top) => {
+    const flow = (groups, token, top) => {
       let x = 4;
       let y = top;
-      return [texts.map((text, i) => {
+      return [groups.map((_, i) => {
+        const text = token(i);
         const apart = i && (spaced ? text.length > 1 && text.startsWith(" ") : !text.startsWith("##")) ? 6 : 0;
         const shown = cut(text === " " ? text : visible(spaced ? text.replace(/^ /, "") : text), 60);
         const width = Math.min(stripWidth - 12, ctx.measureText(shown).width + 2);
@@ -759,11 +754,10 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
         return { shown, x: x - width, y, width };
       }), y + line];
     };
-    const texts = (groups, token) => groups.map((_, i) => token(i));
-    [spread.places, spread.height] = flow(texts(grid.rows, rowToken), 34);
+    [spread.places, spread.height] = flow(grid.rows, rowToken, 34);
     spread.second = spread.places;
     spread.two = Boolean(viewNow().keys) || grid.columns.length !== grid.rows.length;
-    if (spread.two) [spread.second, spread.height] = flow(texts(grid.columns, columnToken), spread.height + 14);
+    if (spread.two) [spread.second, spread.height] = flow(grid.columns, columnToken, spread.height + 14);
     spread.height -= line - 18;
     spacer.style.height = `${spread.height}px`;
     stripBox.style.height = `${Math.min(spread.height + 2, 218)}px`;
@@ -949,7 +943,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
   };
   const titleText = part("focus-title", "h3", { class: "explorer-title" });
   const titleFacts = el("p", { class: "course-note explorer-facts" });
-  const barSaid = part("bar-text", "p", { class: "course-note" });
+  const barSaid = lines("bar-text");
   const MARKS = { "√": [0, 0.05, 0.25, 0.5, 1], linear: [0, 0.25, 0.5, 0.75, 1], log: [0.0001, 0.001, 0.01, 0.1, 1] };
   let barStamp = null;
   const bar = picture("bar", "", (ctx, width) => {
@@ -1180,14 +1174,10 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
   }
   CHOICES.forEach((name) => on(name, refreshSoon));
 
-  let first = true;
   function takeContents() {
     contents = get("contents");
     views = contents.views;
-    cache.clear();
-    measures.clear();
-    atlases.clear();
-    asked.clear();
+    for (const one of [cache, measures, atlases, asked]) one.clear();
     flying = null;
     atlases.set(get("focus_of")[1], bytes("atlas"));
     keep(id(get("focus_of")), asHalves(get("focus")));
@@ -1196,8 +1186,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     hovered = null;
     before = {};
     options.zoom = 1;
-    if (first) options.range = rangePick.value = contents.names.length ? "head" : "all"; // differences are small
-    first = false;
+    options.range ??= rangePick.value = contents.names.length ? "head" : "all"; // differences are small
     const words = [...contents.problems, ...contents.notes];
     notes.replaceChildren(...words.map((text) => el("li", {}, text)));
     notes.hidden = words.length === 0;
@@ -1224,19 +1213,19 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
 
   // ---------------------------------------------------------------- the page
   const notes = part("notes", "ul", { class: "explorer-notes" });
-  const needs = part("needs", "p", { class: "course-note" });
+  const needs = lines("needs");
   const liveBox = el("div", { class: "explorer-live" }, textInput, otherInput, decoderInput, row(
     labelled(causalInput, "causal mask"), ablateButton, restoreButton, status));
   const keys = part("keys", "details", { class: "course-note" }, el("summary", {}, "Keys"),
     "Arrow keys move. H and L: next head and layer, with Shift the one before. P pins, X switches the head off, + and − zoom. "
     + "In the matrix M goes to the row’s strongest key; Home, End and Page keys jump. In the overview Enter goes to the matrix, Shift+click switches a head off.");
-  const atlasPanel = el("section", { class: "explorer-atlas", "aria-label": "All heads" },
+  const atlasPanel = panel("atlas", "All heads",
     el("div", { class: "course-row explorer-head" }, el("h3", { class: "explorer-title" }, "Layers ↓ heads →"), pick("atlas-order", "order of the heads", [], (value) => { options.order = value; measured(); sayHead(now.layer, now.head); })),
     atlas.element, atlasSaid);
   const rangePick = pick("range", "range of the colours", [["all", "all heads alike"], ["head", "this head’s own"], ["row", "each row’s own"]], (value) => { options.range = value; recolor(); });
   const zoomButtons = el("span", { class: "explorer-zoom" }, button("zoom-out", "−", "zoom out", () => zoom(0.5)), button("zoom-in", "+", "zoom in", () => zoom(2)));
   for (const one of zoomButtons.children) one.setAttribute("aria-label", one.title);
-  const focusPanel = el("section", { class: "explorer-focus", "aria-label": "One head" },
+  const focusPanel = panel("focus", "One head",
     el("div", { class: "course-row explorer-head" }, titleText, zoomButtons), titleFacts, stage,
     el("div", { class: "course-row explorer-colors" }, bar.element,
       pick("scale", "scale of the colours", [["√", "√ scale"], ["linear", "linear scale"], ["log", "log scale"]], (value) => { options.scale = value; recolor(); }),
@@ -1249,7 +1238,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     setLimits();
     redrawFocus();
   }
-  const sidePanel = el("section", { class: "explorer-side", "aria-label": "The cell in focus and the strongest links" },
+  const sidePanel = panel("side", "The cell in focus and the strongest links",
     cellSaid,
     row(button("pin-button", "Pin", "pin this cell", () => pin()),
       pick("links", "whose links", [["row", "links of this query"], ["head", "links of this head"]], (value) => { options.links = linkTable.dataset.links = value; wholeHead = null; follow(); }),

@@ -194,19 +194,26 @@ def takes_controls(script: str) -> bool:
 
 
 def bare(script: str) -> str:
-    """The script without comments, empty lines, indentation, and the spaces around signs.
-
-    Lines with quotes in them keep their spaces and their comments, so that no text is changed.
-    """
+    """The script without comments, empty lines, indentation, and the spaces around signs; no text in it changes."""
     without = re.sub(r"^ */\*.*?\*/ *\n", "", script, flags=re.DOTALL | re.MULTILINE)
     lines = [line.strip() for line in without.splitlines()]
     return "\n".join(tight(line) for line in lines if line and not line.startswith("//")) + "\n"
 
 
+TEXTS = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`)""")
+
+
 def tight(line: str) -> str:
-    """A line of script without its comment and the spaces around signs; unchanged when it holds text."""
+    """A line of script without its comment and the spaces around signs, except within texts.
+
+    A line with texts within texts, or with a quote that is no text's, stays as it is.
+    """
     code = re.sub(r" +// [^\"'`]*$", "", line)
-    return code if re.search(r"[\"'`]", code) else re.sub(r" *([=,:;{}()<>?&|*]+) *", r"\1", code)
+    parts = TEXTS.split(code)  # code and texts in turn
+    if code.count("`") > 2 or re.search(r"[\"'`]", "".join(parts[::2])):
+        return code
+    parts[::2] = [re.sub(r" *([=,:;{}()<>?&|*]+) *", r"\1", part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def style_text(sheet: Path) -> str:
