@@ -28,6 +28,7 @@ _RUNS_A_MODEL = {
     "probe": "course_lib.interpret.probes",
     "reader_for": "course_lib.interpret.readers",
     "record_activations": "course_lib.interpret.activations",
+    "streams_of": "course_lib.interpret.lens",
     "tune_lens": "course_lib.interpret.lens",
 }
 
@@ -59,6 +60,7 @@ __all__ = [
     "reader_for",
     "record_activations",
     "sinks",
+    "streams_of",
     "tune_lens",
     "value_weighted",
 ]

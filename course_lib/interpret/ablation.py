@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from course_lib.interpret.reading import HeadAt, HeadLike
+from course_lib.interpret.running import Inputs, run_on
 from course_lib.interpret.tap import AttentionCall, AttentionTap, Edit, stacks_of
 
 
@@ -57,10 +58,8 @@ def edit_heads(model: nn.Module, edits: Mapping[HeadAt, Edit]) -> Iterator[None]
 
 
 @torch.no_grad()
-def head_means(
-    model: nn.Module, batches: Iterable[Int[Tensor, "_batch _time"]]
-) -> dict[HeadAt, Float[Tensor, "d_head"]]:
-    """The mean output of every head over all tokens of some batches, each run as `model(batch)`.
+def head_means(model: nn.Module, batches: Iterable[Inputs]) -> dict[HeadAt, Float[Tensor, "d_head"]]:
+    """The mean output of every head over all tokens of some batches: of token ids, or of all that the model takes.
 
     Put the model in evaluation mode first. Raises ValueError when there are no batches.
     """
@@ -75,7 +74,7 @@ def head_means(
 
     with AttentionTap(model, on_call=add):
         for batch in batches:
-            model(batch)
+            run_on(model, batch)
     if not sums:
         raise ValueError("There is nothing to take a mean of: no batch was given, or no attention could be seen.")
     return {head: total / counts[head] for head, total in sums.items()}

@@ -20,13 +20,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from course_lib.interpret.activations import Site, edit_activations, record_activations
+from course_lib.interpret.running import Inputs, run_on
 from course_lib.interpret.tap import Edit
 
 Metric = Callable[[Tensor], Tensor]
 """From logits (batch, time, vocab_size) to one number for each text, (batch,)."""
-
-Inputs = Tensor | tuple[Tensor, ...] | Mapping[str, Tensor]
-"""What a model is called with: `model(tokens)`, `model(*several)` or `model(**named)`."""
 
 SMALLEST = 1e-4  # a difference between two runs below this is no difference to bring back
 
@@ -145,10 +143,7 @@ def patch_path(
 
 
 def _logits(model: nn.Module, inputs: Inputs) -> Tensor:
-    """The model's logits for an input, however it is given."""
-    if isinstance(inputs, Tensor):
-        return model(inputs).logits
-    return (model(**inputs) if isinstance(inputs, Mapping) else model(*inputs)).logits
+    return run_on(model, inputs).logits
 
 
 def _taken_from(value: Tensor, positions: list[int]) -> Edit:

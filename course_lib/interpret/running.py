@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,17 @@ from course_lib.interpret.tap import stacks_of
 from course_lib.nn.attention import MultiHeadAttention, causal_mask
 
 GENERATED = 40  # tokens that a decoder writes at most when nobody says what it reads
+
+
+Inputs = Tensor | tuple[Tensor, ...] | Mapping[str, Tensor]
+"""What a model is called with: `model(tokens)`, `model(*several)` or `model(**named)`."""
+
+
+def run_on(model: nn.Module, inputs: Inputs) -> Any:
+    """What a model answers to an input, however it is given."""
+    if isinstance(inputs, Tensor):
+        return model(inputs)
+    return model(**inputs) if isinstance(inputs, Mapping) else model(*inputs)
 
 
 class CourseModel:
