@@ -46,6 +46,7 @@ class Family:
         to_ours: their config as arguments of ours, heads and labels aside; to_theirs: ours as arguments of theirs.
         unlike: what of their config our BERT has not, in words.
         obstacles: what of our model theirs has not, in words.
+        shares_layers: whether it can keep one block for all layers; the others keep a copy for each.
     """
 
     name: str
@@ -59,11 +60,12 @@ class Family:
     to_theirs: Callable[[BERTConfig], dict[str, Any]]
     unlike: Callable[[Any], list[str]]
     obstacles: Callable[[BERTModel], list[str]]
+    shares_layers: bool = False
 
     def names(self, model: BERTModel, *, prefixed: bool) -> dict[str, str]:
-        """Their name of each of our model's weights; a tensor that has two names here counts under the first."""
+        """Their name of each of our model's weights."""
         heads = self.heads | (self.of_texts if isinstance(model, BERTForSequenceClassification) else {})
-        group = "0" if model.config.share_layers else None
+        group = "0" if self.shares_layers and model.config.share_layers else None
         start = f"{self.prefix}." if prefixed else ""
 
         def their_name(name: str) -> str:
@@ -75,7 +77,7 @@ class Family:
             _, number, part = part.split(".", 2)
             return f"{start}{self.layer.format(group or number)}.{self.block[part]}.{leaf}"
 
-        return {name: their_name(name) for name, _ in own_tensors(model)}
+        return {name: their_name(name) for name in model.state_dict()}
 
     def has_head(self, head: str, weights: Weights) -> bool:
         """Whether a head of ours is among their weights."""
@@ -134,7 +136,7 @@ def bert_to_transformers(model: BERTModel, special_ids: Mapping[str, int | None]
 
     names = family.names(model, prefixed=not isinstance(model, BERT))
     state = theirs.state_dict()
-    given = {names[name]: tensor for name, tensor in own_tensors(model) if names[name] in state}
+    given = {names[name]: tensor for name, tensor in model.state_dict().items() if names[name] in state}
     for name, tensor in state.items():
         if name.endswith("token_type_embeddings.weight"):  # ours may do without
             given.setdefault(name, torch.zeros_like(tensor))
@@ -434,5 +436,6 @@ ALBERT = Family(
     ),
     unlike=_unlike_albert,
     obstacles=_albert_obstacles,
+    shares_layers=True,
 )
 FAMILIES = {"bert": BERT_FAMILY, "roberta": ROBERTA, "albert": ALBERT}

@@ -7,8 +7,9 @@ Source: Wei and Zou 2019, "EDA: Easy Data Augmentation" (deletion, swap, replace
 
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from typing import Any
 
 from course_lib.text.tiny_world.world import BOYS, COLOURS, GIRLS, PLACES, QUALITIES, THINGS
 
@@ -65,8 +66,8 @@ def world_classes() -> tuple[tuple[str, ...], ...]:
 
 
 def augmented(
-    rows: Sequence[Mapping[str, str]], copies: int, *, text: str = "text", seed: int = 0
-) -> Iterator[dict[str, str]]:
+    rows: Iterable[Mapping[str, Any]], copies: int, *, text: str = "text", seed: int = 0
+) -> Iterator[dict[str, Any]]:
     """The rows, and after each `copies` changed copies of it with the same label.
 
     The copies take turns: words replaced, words dropped, two words swapped.
@@ -77,3 +78,21 @@ def augmented(
         yield dict(row)
         for number in range(copies):
             yield {**row, text: changes[number % len(changes)](row[text], rng)}
+
+
+def unanswerable(rows: Sequence[Mapping[str, Any]], count: int, *, seed: int = 0) -> Iterator[dict[str, Any]]:
+    """Questions of tiny_world put to stories that do not answer them, with the answer "".
+
+    Nobody and nothing that the question names is in the story, so that there is really no answer.
+
+    Raises ValueError when no story is left without what a question names.
+    """
+    rng, rows = random.Random(f"unanswerable {seed}"), list(rows)
+    things = {word for group in world_classes() for word in group}
+    for _ in range(count):
+        question = rows[rng.randrange(len(rows))]["question"]
+        named = set(_WORD.findall(question)) & things
+        others = [row["context"] for row in rows if not named & set(_WORD.findall(row["context"]))]
+        if not named or not others:
+            raise ValueError(f"Every story answers {question!r}, or may: give more rows than {len(rows)}.")
+        yield {"question": question, "context": rng.choice(others), "answer": "", "answer_start": 0}

@@ -97,7 +97,7 @@ def hub_splits(name: str, config: str | None, column: str, streaming: bool, buil
     try:
         found = datasets.load_dataset(name, config, streaming=streaming)
     except Exception as error:  # the hub's client raises many kinds; each means that there is no data
-        raise ValueError(_why_not_loaded(name, error, built_in)) from error
+        raise ValueError(why_not_loaded(name, error, built_in)) from error
     return {
         split: _column(f"The split {split!r} of {name!r}", rows, column, streaming) for split, rows in found.items()
     }
@@ -114,7 +114,8 @@ def _column(whose: str, rows: Any, column: str, streaming: bool) -> Iterable[str
     return [text for text in (_text(whose, value) for value in rows[column]) if text.strip()]
 
 
-def _why_not_loaded(name: str, error: Exception, built_in: str) -> str:
+def why_not_loaded(name: str, error: Exception, built_in: str) -> str:
+    """Why a dataset could not be loaded, and what to do; `built_in` names what is on this machine instead."""
     configs = re.search(r"available configs: (\[[^\]]*\])", str(error))
     if configs:
         return f"The dataset {name!r} comes in several configurations; name one with config=…: {configs[1]}."

@@ -3,9 +3,19 @@
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
-from course_lib.hub import bert_from_huggingface, to_huggingface
+from course_lib.hub import bert_from_huggingface, load_model, save_model, to_huggingface
+from course_lib.models.bert import (
+    BERT,
+    BERTConfig,
+    BERTForPretraining,
+    BERTForQuestionAnswering,
+    BERTForSequenceClassification,
+    BERTForTokenClassification,
+)
+from course_lib.text import WordPieceTokenizer
 from tests.hub.conftest import randomise
 
 V, LENGTH = 40, 20
@@ -120,3 +130,150 @@ def outputs(answer) -> list[torch.Tensor]:
     )
     chosen = next(group for group in names if all(getattr(answer, name, None) is not None for name in group))
     return [getattr(answer, name) for name in chosen]
+
+
+# Files
+
+
+WORDS = WordPieceTokenizer.train(["the cat sat on the mat and the dog sat on the log ."], 64)
+TOKENS, _ = padded(0)
+
+
+def pretrained(**settings) -> BERTForPretraining:
+    sizes = {"vocab_size": WORDS.vocab_size, "context_length": 16, "d_model": 24, "n_heads": 4, "n_layers": 2}
+    return randomise(BERTForPretraining(BERTConfig(**{**sizes, **settings})))
+
+
+SWITCHES = {
+    "BERT": {},
+    "no pairs": {"next_sentence": False},
+    "RoBERTa": {"n_segments": 0, "next_sentence": False, "position_offset": 1},
+    "no segments, BERT's positions": {"n_segments": 0},
+    "ALBERT": {"d_embedding": 8, "share_layers": True},
+    "narrow embeddings only": {"d_embedding": 8},
+    "shared layers only": {"share_layers": True},
+}
+
+
+@pytest.mark.parametrize("settings", SWITCHES.values(), ids=SWITCHES)
+def test_fill_mask_runs_on_the_saved_folder(tmp_path, settings):
+    """Ours saved, theirs read: the pipeline names the tokens that our head likes best, with our probabilities."""
+    ours = pretrained(**settings)
+    to_huggingface(ours, WORDS, tmp_path)
+    text = "the [MASK] sat on the [MASK] ."
+    ids = torch.tensor([[WORDS.cls_id, *WORDS.encode(text, allow_special=True), WORDS.sep_id]])
+    with torch.no_grad():
+        chances = ours(ids).logits.softmax(-1)[0]
+    answers = transformers.pipeline("fill-mask", model=str(tmp_path))(text)
+    for place, guesses in zip((ids[0] == WORDS.mask_id).nonzero().flatten(), answers, strict=True):
+        best = chances[place].topk(5)
+        assert [guess["token"] for guess in guesses] == best.indices.tolist()
+        assert [guess["score"] for guess in guesses] == pytest.approx(best.values.tolist(), rel=1e-4)
+    again = bert_from_huggingface(tmp_path)
+    with torch.no_grad():
+        assert_close(again(ids).logits, ours(ids).logits, rtol=0, atol=1e-5)
+
+
+MODELS = {
+    "BERT": BERT,
+    "pre-training": BERTForPretraining,
+    "texts": BERTForSequenceClassification,
+    "words": BERTForTokenClassification,
+    "answers": BERTForQuestionAnswering,
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_our_folders(tmp_path, kind):
+    settings = {"vocab_size": WORDS.vocab_size, "labels": ("no", "yes"), "d_embedding": 8, "share_layers": True}
+    model = randomise(MODELS[kind](BERTConfig(context_length=LENGTH, d_model=24, n_heads=4, n_layers=2, **settings)))
+    save_model(tmp_path, model, WORDS)
+    again, tokenizer = load_model(tmp_path)
+    tokens = TOKENS % WORDS.vocab_size
+    with torch.no_grad():
+        for mine, other in zip(vars(model(tokens)).values(), vars(again(tokens)).values(), strict=True):
+            assert mine is None or torch.equal(mine, other)
+    assert type(again) is type(model) and again.config == model.config
+    assert again.count_parameters() == model.count_parameters()
+    assert tokenizer.tokens == WORDS.tokens
+
+
+def test_weights_as_the_first_checkpoints_named_them(tmp_path):
+    """gamma and beta for the norms, a table of position ids, the tied matrix written out a second time."""
+    theirs = make("Bert", "ForPreTraining", **CASES["Bert: small"][1])
+    theirs.save_pretrained(tmp_path)
+    weights = {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): weight
+        for name, weight in load_file(tmp_path / "model.safetensors").items()
+    }
+    weights["bert.embeddings.position_ids"] = torch.arange(LENGTH)[None]
+    weights["cls.predictions.decoder.weight"] = weights["bert.embeddings.word_embeddings.weight"].clone()
+    save_file(weights, tmp_path / "model.safetensors")
+    with torch.no_grad():
+        found = bert_from_huggingface(tmp_path)(TOKENS)
+        assert_close(found.logits, theirs(TOKENS, attention_mask=TOKENS != 0).prediction_logits, rtol=0, atol=2e-5)
+    weights["cls.predictions.decoder.weight"] += 1
+    save_file(weights, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="our BERT ties the two"):
+        bert_from_huggingface(tmp_path)
+
+
+def test_missing_and_unexpected_weights_are_listed(tmp_path):
+    theirs = make("Bert", "ForMaskedLM", **CASES["Bert: small"][1])
+    theirs.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    lost = {name: weight for name, weight in weights.items() if "layer.2." not in name}
+    save_file(lost | {"bert.wings.weight": torch.zeros(2)}, tmp_path / "model.safetensors")
+    five = r"lacks 16 weights \(bert\.encoder\.layer\.2\S+, (\S+, ){3}\S+ and 11 more"
+    with pytest.raises(ValueError, match=five) as error:
+        bert_from_huggingface(tmp_path)
+    assert "holds 1 weight (bert.wings.weight), which a BERTForPretraining by its" in str(error.value)
+    save_file(weights | {"cls.predictions.bias": torch.zeros(3)}, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"cls.predictions.bias has shape \(3,\), and by config.json .* \(40,\)"):
+        bert_from_huggingface(tmp_path)
+
+
+def test_a_checkpoint_of_another_family_is_named(tmp_path):
+    sizes = {"vocab_size": 9, "n_positions": 8, "n_embd": 8, "n_head": 2, "n_layer": 1}
+    gpt2 = transformers.GPT2LMHeadModel(transformers.GPT2Config(**sizes, bos_token_id=0, eos_token_id=0))
+    gpt2.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="of the family 'gpt2', not a BERT: gpt_from_huggingface loads it"):
+        bert_from_huggingface(tmp_path)
+    with pytest.raises(ValueError, match="the model is of the family 'gpt2'"):
+        bert_from_huggingface(gpt2)
+    with pytest.raises(ValueError, match="Hugging Face's format .gpt2.: load it with gpt_from_huggingface or bert_"):
+        load_model(tmp_path)
+    save_model(tmp_path / "ours", pretrained())
+    with pytest.raises(ValueError, match="use load_model"):
+        bert_from_huggingface(tmp_path / "ours")
+
+
+def test_settings_that_ours_does_not_have():
+    small = CASES["Bert: small"][1]
+    with pytest.raises(ValueError, match="is_decoder=True"):
+        bert_from_huggingface(make("Bert", "Model", **small, is_decoder=True))
+    with pytest.raises(ValueError, match="hidden_act='tanh'"):
+        bert_from_huggingface(make("Bert", "Model", **{**small, "hidden_act": "tanh"}))
+    grouped = {**small, "embedding_size": 8, "num_hidden_layers": 4, "num_hidden_groups": 2}
+    with pytest.raises(ValueError, match="num_hidden_groups=2 for 4 layers"):
+        bert_from_huggingface(make("Albert", "Model", **grouped))
+
+
+def test_settings_that_transformers_does_not_have():
+    with pytest.raises(ValueError, match="no Roberta with next_sentence=True"):
+        to_huggingface(pretrained(position_offset=1))
+    with pytest.raises(ValueError, match="position_offset=3 where pad_id=0 asks for the next number"):
+        to_huggingface(pretrained(position_offset=3, next_sentence=False))
+
+
+def test_a_tokenizer_of_another_model(tmp_path):
+    with pytest.raises(ValueError, match="fills short rows with token 0, and the model takes 3"):
+        save_model(tmp_path, pretrained(pad_id=3), WORDS)
+
+
+def test_offline_the_answer_says_what_to_do(monkeypatch):
+    monkeypatch.setattr("course_lib.hub.places.hub_answers", lambda: False)
+    with pytest.raises(FileNotFoundError, match=r"'someone/some-bert' is not on this machine.*load_model"):
+        bert_from_huggingface("someone/some-bert")
+    with pytest.raises(FileNotFoundError, match="There is no folder ./nowhere"):
+        bert_from_huggingface("./nowhere")

