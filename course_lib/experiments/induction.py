@@ -129,7 +129,7 @@ def determined(repeats: Repeats) -> Bool[Tensor, "batch query"]:
 def sources(repeats: Repeats) -> Bool[Tensor, "batch query key"]:
     """True where the key holds the letter that followed an earlier letter like the query: where the answer stands."""
     same = earlier_copies(repeats)
-    return F.pad(same[:, :, :-1], (1, 0))
+    return F.pad(same[:, :, :-1], (1, 0)).tril(-1)
 
 
 def earlier_copies(repeats: Repeats) -> Bool[Tensor, "batch query key"]:
