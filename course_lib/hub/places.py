@@ -20,6 +20,9 @@ SECONDS_TO_ANSWER = 3.0
 WANTED = ("*.json", "*.safetensors", "*.txt", "*.model")
 """The files of a repository that are fetched: settings, weights and tokenizers, and nothing that could run."""
 
+ELSEWHERE = "*/*"
+"""Folders of a repository hold the same weights for other programs, and are left alone."""
+
 
 def model_folder(source: str | Path) -> Path:
     """The folder with a model's `config.json` and safetensors: as given, from this machine's cache, or fetched.
@@ -36,14 +39,14 @@ def model_folder(source: str | Path) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        folder = Path(snapshot_download(name, allow_patterns=WANTED, local_files_only=True))
+        folder = Path(snapshot_download(name, allow_patterns=WANTED, ignore_patterns=ELSEWHERE, local_files_only=True))
         check_folder(folder)
         return folder
     except (OSError, ValueError) as error:
         if not hub_answers():
             raise FileNotFoundError(out_of_reach(name)) from error
     try:
-        folder = Path(snapshot_download(name, allow_patterns=WANTED))
+        folder = Path(snapshot_download(name, allow_patterns=WANTED, ignore_patterns=ELSEWHERE))
     except (OSError, ValueError) as error:
         raise FileNotFoundError(f"The hub has no model {name!r} that can be used here: {error}") from error
     check_folder(folder)
@@ -51,9 +54,10 @@ def model_folder(source: str | Path) -> Path:
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a folder's safetensors, of one file or of several. Raises ValueError for a damaged one."""
+    """All tensors of a folder's model, of one file or of its parts. Raises ValueError for a damaged one."""
+    whole = folder / "model.safetensors"
     weights: dict[str, Tensor] = {}
-    for file in sorted(folder.glob("*.safetensors")):
+    for file in [whole] if whole.is_file() else sorted(folder.glob("*.safetensors")):
         try:
             weights |= load_file(file)
         except SafetensorError as error:

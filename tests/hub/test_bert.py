@@ -277,3 +277,26 @@ def test_offline_the_answer_says_what_to_do(monkeypatch):
         bert_from_huggingface("someone/some-bert")
     with pytest.raises(FileNotFoundError, match="There is no folder ./nowhere"):
         bert_from_huggingface("./nowhere")
+
+
+def test_a_name_that_is_in_this_machines_cache(tmp_path, monkeypatch):
+    """Laid out as the hub's client keeps it: a model that was fetched once needs no network."""
+    theirs = make("Bert", "ForMaskedLM", **CASES["Bert: small"][1])
+    kept = tmp_path / "models--someone--some-bert"
+    theirs.save_pretrained(kept / "snapshots" / "abc123")
+    (kept / "refs").mkdir()
+    (kept / "refs" / "main").write_text("abc123")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("course_lib.hub.places.hub_answers", lambda: pytest.fail("asked the network"))
+    with torch.no_grad():
+        found = bert_from_huggingface("someone/some-bert")(TOKENS).logits
+        assert_close(found, theirs(TOKENS, attention_mask=TOKENS != 0).logits, rtol=0, atol=2e-5)
+
+
+def test_weights_in_several_files(tmp_path):
+    theirs = make("Bert", "Model", **CASES["Bert: small"][1])
+    theirs.save_pretrained(tmp_path, max_shard_size="20KB")
+    assert len(list(tmp_path.glob("model-*.safetensors"))) > 2
+    with torch.no_grad():
+        expected = theirs(TOKENS, attention_mask=TOKENS != 0).last_hidden_state
+        assert_close(bert_from_huggingface(tmp_path)(TOKENS).hidden, expected, rtol=0, atol=2e-5)
