@@ -17,12 +17,11 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
   const lines = (role) => part(role, "p", { class: "course-note" });
   const panel = (name, label, ...children) => el("section", { class: `explorer-${name}`, "aria-label": label }, ...children);
   const labelled = (...children) => el("label", { class: "course-control" }, ...children);
-  const row = (...children) => el("div", { class: "course-row" }, ...children);
-  function picture(role, label, draw) {
+  const row = (kind, ...children) => el("div", { class: `course-row explorer-${kind}` }, ...children);
+  function picture(role, draw) {
     const made = canvas(0, 0, (...how) => now.view && draw(...how));
     made.element.dataset.role = role;
     made.name = (text) => made.element.setAttribute("aria-label", text);
-    made.name(label);
     return made;
   }
   /* What is under the pointer, or null when it leaves; and what a click on it does. */
@@ -48,7 +47,8 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     now.view, layer, head, now.combine, kind];
   const visible = (token) => token.replaceAll(" ", "␣").replaceAll("\n", "⏎").replaceAll("\t", "⇥") || "∅";
   const cut = (text, most) => ([...text].length > most ? `${[...text].slice(0, most - 1).join("")}…` : text);
-  const quoted = (token) => `“${cut(visible(token), 40)}”`;
+  const brief = (token, most = 30) => cut(visible(token), most);
+  const quoted = (token) => `“${brief(token, 40)}”`;
   const many = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
   /* Heads and cells as Python names them: a view that is not the first stands in front. */
   const named = (...place) => (now.view === views[0].name ? place : [now.view, ...place]);
@@ -417,7 +417,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
       }
     });
   });
-  const atlas = picture("atlas", "", (ctx) => {
+  const atlas = picture("atlas", (ctx) => {
     if (!stamp) return;
     const off = headsOff();
     tiles(ctx, [contents.version, stamps, places, off], off);
@@ -541,12 +541,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     ctx.restore();
   }
   const nice = (least) => [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find((step) => step >= least) ?? 2000;
-  const focus = picture("focus", "", (ctx) => {
-    if (!grid || !focusStamp) return;
-    ctx.fillStyle = theme.dark ? "#2b3138" : "#e4e8ec";
-    ctx.fillRect(box.left, box.top, box.width, box.height);
-    ctx.imageSmoothingEnabled = false;
-    ctx.drawImage(focusStamp, box.left, box.top, box.width, box.height);
+  const axes = kept((ctx) => {
     pen(ctx, { fillStyle: color("soft"), textBaseline: "middle" });
     const label = (groups, count, start, size, room, tokenOf, write) => {
       const legible = size >= 9;
@@ -563,23 +558,29 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     ctx.font = `10px ${FONT}`;
     ctx.fillText("query ↓", 0, box.top - 18);
     ctx.fillText("key →", 0, box.top - 32);
+  });
+  const focus = picture("focus", (ctx) => {
+    if (!grid || !focusStamp) return;
+    ctx.fillStyle = theme.dark ? "#2b3138" : "#e4e8ec";
+    ctx.fillRect(box.left, box.top, box.width, box.height);
+    ctx.imageSmoothingEnabled = false;
+    ctx.drawImage(focusStamp, box.left, box.top, box.width, box.height);
+    axes(ctx, [stripOf, box]);
+    pen(ctx, { textBaseline: "middle", font: `10px ${FONT}` });
     markRows(ctx);
   });
   focus.element.setAttribute("aria-hidden", "true"); // the overlay before it speaks
   /* A row that does not add to 1 is marked at its end. */
   let offRows = [];
+  const sumsOf = new WeakMap(); // numbers → what their rows add to
   function checkRows() {
-    offRows = [];
-    grid.broken = false;
-    if (now.kind === "scores") return;
+    const { raw, K } = grid;
+    const add = (_, q) => raw.subarray(q * K, (q + 1) * K).reduce((sum, value) => sum + value, 0);
+    if (!sumsOf.has(raw)) sumsOf.set(raw, viewNow().queries.map(add));
+    const sums = now.kind === "scores" ? [] : sumsOf.get(raw);
+    grid.broken = !sums.every(Number.isFinite);
     const adds = now.kind === "weights" && !signed() && now.combine !== "max";
-    const Q = viewNow().queries.length;
-    for (let q = 0; q < Q; q += 1) {
-      let sum = 0;
-      for (let at = q * grid.K; at < (q + 1) * grid.K; at += 1) sum += grid.raw[at];
-      if (Number.isNaN(sum) || sum === Infinity) grid.broken = true;
-      if (adds && !(Math.abs(sum - 1) <= 0.02 || Math.abs(sum) < 1e-6)) offRows.push([q, sum]);
-    }
+    offRows = [...sums.entries()].filter(([, sum]) => adds && !(Math.abs(sum - 1) <= 0.02 || Math.abs(sum) < 1e-6));
   }
   function markRows(ctx) {
     pen(ctx, { fillStyle: color("red"), textAlign: "left" });
@@ -588,7 +589,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
       if (rowSeen(r)) ctx.fillText("◀", box.left + box.width + 1, yOf(r));
     }
   }
-  const overlay = picture("overlay", "", (ctx) => {
+  const overlay = picture("overlay", (ctx) => {
     if (!grid) return;
     const [h, w] = box.cell;
     const outlined = (path, color, width) => {
@@ -713,13 +714,12 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     wholeHead ??= options.links === "head" ? strongestOfAll() : null;
     linksShown = wholeHead ?? links;
     const text = (node, value) => { if (node.textContent !== value) node.textContent = value; };
-    const short = (token) => cut(visible(token), 30);
     text(caption, `Strongest links of ${wholeHead ? placeWords() : rowNamed(r)}`);
     text(headings[3], kindWord());
     while (tableBody.children.length > linksShown.length) tableBody.lastChild.remove();
     while (tableBody.children.length < linksShown.length) tableBody.append(rowsOfTable[tableBody.children.length]);
     linksShown.forEach(([, i, c], n) => {
-      const cells = [String(n + 1), rowNamed(i, short), columnNamed(c, short), figures(valueAt(i, c)), distance(i, c) || "–"];
+      const cells = [String(n + 1), rowNamed(i, brief), columnNamed(c, brief), figures(valueAt(i, c)), distance(i, c) || "–"];
       cells.forEach((value, column) => text(rowsOfTable[n].children[column], value));
     });
   }
@@ -773,9 +773,9 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     ctx.fillText("queries", 4, 7);
     ctx.fillText("keys", 4, spread.second[0].y - 26);
   });
-  const strip = picture("strip", "The text, with lines from the query in focus to its strongest keys. Left and right choose the query.", (ctx, width, height) => {
+  const strip = picture("strip", (ctx, width, height) => {
     if (!grid || !spread.places.length) return;
-    const top = stripBox.scrollTop;
+    const top = scrolled;
     const [r] = cellNow();
     const links = strongest(r);
     ctx.translate(0, -top);
@@ -815,12 +815,14 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
       ctx.setLineDash([]);
     }
   });
+  strip.name("The text, with lines from the query in focus to its strongest keys. Left and right choose the query.");
   const spacer = el("div", { class: "explorer-spacer" });
   const stripBox = el("div", { class: "explorer-strip" }, el("div", { class: "explorer-sticky" }, strip.element), spacer);
-  stripBox.addEventListener("scroll", () => strip.redraw());
+  let scrolled = 0; // asking the page each time would have it laid out each time
+  stripBox.addEventListener("scroll", () => { scrolled = stripBox.scrollTop; strip.redraw(); });
   function tokenAt(event) {
     const x = event.offsetX;
-    const y = event.offsetY + stripBox.scrollTop;
+    const y = event.offsetY + scrolled;
     const r = grid ? spread.places.findIndex((token) => x >= token.x && x < token.x + token.width + 3 && Math.abs(y - token.y) < 13) : -1;
     return r < 0 ? null : [r];
   }
@@ -828,8 +830,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     ([r]) => chooseCell(r, strongest(r)[0]?.[2] ?? columnOf(now.key)));
   function scrollToQuery() {
     const place = spread.places[rowOf(now.query)];
-    if (!place || (place.y - 30 >= stripBox.scrollTop && place.y + 20 <= stripBox.scrollTop + stripBox.clientHeight)) return;
-    stripBox.scrollTop = place.y - stripBox.clientHeight / 2;
+    if (place && (place.y - 30 < scrolled || place.y + 15 > scrolled + 216)) stripBox.scrollTop = place.y - 108;
   }
 
   // ---------------------------------------------------------------- pins
@@ -846,7 +847,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     pinRow.replaceChildren(...get("pins").map((one) => {
       const [layer, head, query, key] = one.slice(-4);
       const view = viewOf(one.at(-5));
-      const words = `${views.length > 1 ? `${view.name} ` : ""}${layer}·${head} ${cut(visible(view.queries[query] ?? "?"), 12)} → ${cut(visible(keysOf(view)[key] ?? "?"), 12)}`;
+      const words = `${views.length > 1 ? `${view.name} ` : ""}${layer}·${head} ${brief(view.queries[query] ?? "?", 12)} → ${brief(keysOf(view)[key] ?? "?", 12)}`;
       return part("pin", "span", { class: "explorer-pin" },
         el("button", { type: "button", onClick: () => goTo({ view: view.name, layer, head, query, key }) }, words),
         el("button", { type: "button", "aria-label": `Unpin ${words}`, onClick: () => pin(one) }, "×"));
@@ -919,7 +920,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     predictionBox.replaceChildren(...contents.predictions.map(({ kind, position, token: after, tokens, before: p, after: q, kl }) => el("table", { class: "explorer-table" },
       el("caption", {}, `${kind === "next" ? "Next token after" : "At"} ${quoted(after ?? "")} (${position})${q ? `, KL(${one} ‖ ${two}) = ${figures(kl)} nats` : ""}`),
       el("thead", {}, row(heading("col", "token"), heading("col", q ? one : "probability"), q && heading("col", two))),
-      el("tbody", {}, tokens.map((token, i) => row(heading("row", cut(visible(token), 24)), share(p[i]), q && share(q[i], "explorer-after")))))));
+      el("tbody", {}, tokens.map((token, i) => row(heading("row", brief(token, 24)), share(p[i]), q && share(q[i], "explorer-after")))))));
     predictionBox.hidden = contents.predictions.length === 0;
   }
 
@@ -927,10 +928,11 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
   const picks = {};
   /* A select whose options say all that is to be read; its label is spoken. */
   function pick(role, label, pairs, onInput) {
-    const select = part(role, "select", { "aria-label": label, onChange: () => onInput(select.value) });
+    const select = part(role, "select", { "aria-label": label, onChange: () => { listed = ""; onInput(select.value); } });
     let listed = "";
     picks[role] = (list, value) => {
-      if (listed !== (listed = id(list))) select.replaceChildren(...list.map(([key, text]) => el("option", { value: key }, text)));
+      if (listed === (listed = id([list, value]))) return;
+      select.replaceChildren(...list.map(([key, text]) => el("option", { value: key }, text)));
       select.value = value;
       select.hidden = list.length < 2;
     };
@@ -946,7 +948,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
   const barSaid = lines("bar-text");
   const MARKS = { "√": [0, 0.05, 0.25, 0.5, 1], linear: [0, 0.25, 0.5, 0.75, 1], log: [0.0001, 0.001, 0.01, 0.1, 1] };
   let barStamp = null;
-  const bar = picture("bar", "", (ctx, width) => {
+  const bar = picture("bar", (ctx, width) => {
     if (!grid) return;
     const inner = width - 40;
     const place = levelsOf(limits);
@@ -1008,9 +1010,11 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     onInput: () => choose({ top_k: Number(topK.value) }) });
   const topKSaid = el("output", { class: "course-value" });
   function zoom(factor) {
-    const most = Math.max(1, Math.max(grid?.R ?? 1, grid?.C ?? 1) / 8);
+    if (!grid) return;
+    const most = Math.max(8, grid.R, grid.C) / 8;
     options.zoom = clamp(options.zoom * factor, 1, 2 ** Math.ceil(Math.log2(most)));
-    if (grid) { placeFocus(); redrawFocus(); }
+    placeFocus();
+    redrawFocus();
   }
 
   // ---------------------------------------------------------------- keyboard: one tab stop for each picture
@@ -1214,20 +1218,20 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
   // ---------------------------------------------------------------- the page
   const notes = part("notes", "ul", { class: "explorer-notes" });
   const needs = lines("needs");
-  const liveBox = el("div", { class: "explorer-live" }, textInput, otherInput, decoderInput, row(
+  const liveBox = el("div", { class: "explorer-live" }, textInput, otherInput, decoderInput, row("reading",
     labelled(causalInput, "causal mask"), ablateButton, restoreButton, status));
   const keys = part("keys", "details", { class: "course-note" }, el("summary", {}, "Keys"),
     "Arrow keys move. H and L: next head and layer, with Shift the one before. P pins, X switches the head off, + and − zoom. "
     + "In the matrix M goes to the row’s strongest key; Home, End and Page keys jump. In the overview Enter goes to the matrix, Shift+click switches a head off.");
   const atlasPanel = panel("atlas", "All heads",
-    el("div", { class: "course-row explorer-head" }, el("h3", { class: "explorer-title" }, "Layers ↓ heads →"), pick("atlas-order", "order of the heads", [], (value) => { options.order = value; measured(); sayHead(now.layer, now.head); })),
+    row("head", el("h3", { class: "explorer-title" }, "Layers ↓ heads →"), pick("atlas-order", "order of the heads", [], (value) => { options.order = value; measured(); sayHead(now.layer, now.head); })),
     atlas.element, atlasSaid);
   const rangePick = pick("range", "range of the colours", [["all", "all heads alike"], ["head", "this head’s own"], ["row", "each row’s own"]], (value) => { options.range = value; recolor(); });
   const zoomButtons = el("span", { class: "explorer-zoom" }, button("zoom-out", "−", "zoom out", () => zoom(0.5)), button("zoom-in", "+", "zoom in", () => zoom(2)));
   for (const one of zoomButtons.children) one.setAttribute("aria-label", one.title);
   const focusPanel = panel("focus", "One head",
-    el("div", { class: "course-row explorer-head" }, titleText, zoomButtons), titleFacts, stage,
-    el("div", { class: "course-row explorer-colors" }, bar.element,
+    row("head", titleText, zoomButtons), titleFacts, stage,
+    row("colors", bar.element,
       pick("scale", "scale of the colours", [["√", "√ scale"], ["linear", "linear scale"], ["log", "log scale"]], (value) => { options.scale = value; recolor(); }),
       rangePick,
     ),
@@ -1240,7 +1244,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
   }
   const sidePanel = panel("side", "The cell in focus and the strongest links",
     cellSaid,
-    row(button("pin-button", "Pin", "pin this cell", () => pin()),
+    row("pinning", button("pin-button", "Pin", "pin this cell", () => pin()),
       pick("links", "whose links", [["row", "links of this query"], ["head", "links of this head"]], (value) => { options.links = linkTable.dataset.links = value; wholeHead = null; follow(); }),
       labelled(topK, topKSaid)),
     linkTable, pinRow, predictionBox);
@@ -1248,7 +1252,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
   root.classList.add("explorer");
   root.append(
     liveBox, problem, notes,
-    el("div", { class: "course-row explorer-bar" },
+    row("bar",
       pick("view", "view", [], (name) => goTo({ view: name })),
       pick("shown", "side of the comparison", [], (value) => choose({ shown: value })),
       pick("kind", "numbers", [], (value) => choose({ kind: value })),
