@@ -54,7 +54,7 @@ def classify(
     seconds = [None] * len(texts) if pairs is None else pairs
     rows = [tokenizer.encode_pair(text, second) for text, second in zip(texts, seconds, strict=True)]
     answers = []
-    for _, logits in _run(model, rows, tokenizer):
+    for logits in _run(model, rows, tokenizer):
         probability, label = logits.softmax(dim=-1).max(dim=-1)
         answers.append((model.config.labels[int(label)], float(probability)))
     return answers
@@ -70,7 +70,7 @@ def tag_words(model: BERTForTokenClassification, tokenizer: Any, sentences: Sequ
     labels = model.config.labels
     return [
         [labels[number] for number in logits[first].argmax(dim=-1).tolist()]
-        for (_, first), (_, logits) in zip(encoded, _run(model, rows, tokenizer), strict=True)
+        for (_, first), logits in zip(encoded, _run(model, rows, tokenizer), strict=True)
     ]
 
 
@@ -99,28 +99,32 @@ def answer_questions(
 
     Source: Devlin et al. 2019, section 4.3.
     """
-    answers = []
-    for question, context in zip(questions, contexts, strict=True):
-        pieces = passages(question, context, tokenizer, model.config.context_length, stride=stride)
-        found = _run(model, [(piece.ids, piece.segments) for piece in pieces], tokenizer)
-        answers.append(_best_answer(context, pieces, [logits for _, logits in found], longest, threshold))
-    return answers
+    length = model.config.context_length
+    cut = [
+        passages(question, context, tokenizer, length, stride=stride)
+        for question, context in zip(questions, contexts, strict=True)
+    ]
+    found = _run(model, [(piece.ids, piece.segments) for pieces in cut for piece in pieces], tokenizer)
+    return [
+        _best_answer(context, pieces, [next(found) for _ in pieces], longest, threshold)
+        for context, pieces in zip(contexts, cut, strict=True)
+    ]
 
 
 def _best_answer(
     context: str, pieces: list[Passage], logits: list[Float[Tensor, "time 2"]], longest: int, threshold: float
 ) -> Answer:
-    """The stretch with the highest score of all pieces; the score of "no answer" is that of the piece surest of it."""
+    """The stretch with the highest score of all pieces; "no answer" has the lowest that any piece gives it."""
     nothing = min(float(each[0].sum()) for each in logits)
     best, score = None, -torch.inf
     for piece, each in zip(pieces, logits, strict=True):
         inside = each[piece.start : piece.start + len(piece.places)]
         if not len(inside):
             continue
-        scores = inside[:, :1] + inside[:, 1]  # (start, end)
-        scores = scores.masked_fill(
-            torch.ones_like(scores).tril(-1) + torch.ones_like(scores).triu(longest) > 0, -torch.inf
-        )
+        places = torch.arange(len(inside))
+        length = places - places[:, None]  # (start, end): 0 for a single token
+        scores = inside[:, :1] + inside[:, 1]
+        scores = scores.masked_fill((length < 0) | (length >= longest), -torch.inf)
         if float(scores.max()) > score:
             score = float(scores.max())
             first, last = divmod(int(scores.argmax()), len(inside))
@@ -131,8 +135,8 @@ def _best_answer(
     return Answer(context[slice(*best)], best[0], margin)
 
 
-def _run(model: nn.Module, rows: Sequence[tuple[list[int], list[int]]], tokenizer: Any) -> Iterator[tuple[int, Tensor]]:
-    """The number of each row and the model's logits for it, padding left out; start and end side by side."""
+def _run(model: nn.Module, rows: Sequence[tuple[list[int], list[int]]], tokenizer: Any) -> Iterator[Tensor]:
+    """The model's logits for each row, padding left out; of a reader, start and end side by side."""
     device = next(model.parameters()).device
     for ids, _ in rows:
         check_length(len(ids), model.config.context_length)
@@ -145,9 +149,8 @@ def _run(model: nn.Module, rows: Sequence[tuple[list[int], list[int]]], tokenize
         logits = getattr(output, "logits", None)
         if logits is None:
             logits = torch.stack([output.start_logits, output.end_logits], dim=-1)
-        for number, (ids, _) in enumerate(some):
-            row = logits[number].float().cpu()
-            yield begin + number, row[: len(ids)] if row.ndim == 2 else row
+        for (ids, _), row in zip(some, logits.float().cpu(), strict=True):
+            yield row[: len(ids)] if row.ndim == 2 else row
 
 
 @contextmanager
