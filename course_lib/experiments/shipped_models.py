@@ -223,20 +223,31 @@ def train(name: str, working_folder: Path, *, say: Callable[[str], None] = print
     def watch(record: Record) -> None:
         if record.step in recipe.snapshots:
             save_model(folder / "training" / f"step_{record.step:05d}", model, data.tokenizer, dtype=torch.float16)
-        if record.validation_loss is not None or record.step % 100 == 0:
-            validation = "" if record.validation_loss is None else f", validation {record.validation_loss:.4f}"
-            say(f"step {record.step}, {record.seconds:.0f} s: {record.train_loss:.4f}{validation}")
+        announce(record, say)
 
     trainer = Trainer(
         model, data.train, data.validation, recipe.training, callbacks=[watch], folder=working_folder / name
     )
-    history = trainer.fit(progress=False, resume=True)
-    if len(history) < recipe.training.steps:
-        raise SystemExit("Training was stopped before its end: the same command goes on with it.")
+    history = run_to_the_end(trainer)
     save_model(folder, model, data.tokenizer, dtype=torch.float16)
     write_record(folder, recipe, history)
     enter_in_manifest(name)
     return folder
+
+
+def announce(record: Record, say: Callable[[str], None]) -> None:
+    """Say a record in a line: every hundredth, and each with a validation loss."""
+    if record.validation_loss is not None or record.step % 100 == 0:
+        validation = "" if record.validation_loss is None else f", validation {record.validation_loss:.4f}"
+        say(f"step {record.step}, {record.seconds:.0f} s: {record.train_loss:.4f}{validation}")
+
+
+def run_to_the_end(trainer: Trainer) -> list[Record]:
+    """Train, going on where an earlier run was cut off. Ends the command when training is stopped before its end."""
+    history = trainer.fit(progress=False, resume=True)
+    if len(history) < trainer.config.steps:
+        raise SystemExit("Training was stopped before its end: the same command goes on with it.")
+    return history
 
 
 def measure(name: str, n_documents: int | None = None) -> dict[str, float]:

@@ -15,7 +15,14 @@ from typing import Any
 import torch
 
 from course_lib.evaluation import bleu
-from course_lib.experiments.shipped_models import CARD, RECORD, enter_in_manifest, machine
+from course_lib.experiments.shipped_models import (
+    CARD,
+    RECORD,
+    announce,
+    enter_in_manifest,
+    machine,
+    run_to_the_end,
+)
 from course_lib.files import write_atomically
 from course_lib.generation import translate
 from course_lib.hub import load_model, save_model
@@ -122,17 +129,15 @@ def train(working_folder: Path, *, recipe: Recipe = RECIPE, say: Callable[[str],
         EncoderDecoderConfig(data.tokenizer.vocab_size, pad_id=data.tokenizer.pad_id, **recipe.model)
     )
 
-    def watch(record: Record) -> None:
-        if record.validation_loss is not None or record.step % 100 == 0:
-            validation = "" if record.validation_loss is None else f", validation {record.validation_loss:.4f}"
-            say(f"step {record.step}, {record.seconds:.0f} s: {record.train_loss:.4f}{validation}")
-
     trainer = Trainer(
-        model, data.train, data.validation, recipe.training, callbacks=[watch], folder=working_folder / NAME
+        model,
+        data.train,
+        data.validation,
+        recipe.training,
+        callbacks=[lambda record: announce(record, say)],
+        folder=working_folder / NAME,
     )
-    history = trainer.fit(progress=False, resume=True)
-    if len(history) < recipe.training.steps:
-        raise SystemExit("Training was stopped before its end: the same command goes on with it.")
+    history = run_to_the_end(trainer)
     save_model(folder, model, data.tokenizer, dtype=torch.float16)
     write_record(folder, recipe, history)
     enter_in_manifest(NAME)
