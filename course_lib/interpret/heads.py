@@ -100,7 +100,9 @@ def layer_scores(weights: Float[NDArray, "heads query key"], repeats: Repeats | 
 def entropies(weights: Float[NDArray, "*batch query key"]) -> Float[NDArray, "*batch query"]:
     """−Σ w log w of each row, in nats: 0 for one key, log n for n equal ones."""
     smallest = np.finfo(weights.dtype).tiny  # 0 · log 0 is 0
-    return -np.einsum("...k,...k->...", weights, np.log(np.maximum(weights, smallest)))
+    heads = weights.reshape(-1, *weights.shape[-2:])  # one after the other they stay in the processor's cache
+    found = [-np.einsum("qk,qk->q", head, np.log(np.maximum(head, smallest))) for head in heads]
+    return np.stack(found).reshape(weights.shape[:-1])
 
 
 def _mean_on(weights: Float[NDArray, "heads query key"], places: Bool[NDArray, "query key"]) -> Float[NDArray, "heads"]:
