@@ -40,7 +40,8 @@ class Forecast:
             of one micro-batch.
         peak: memory of all tensors at the worst moment of a step: it is less than the sum of the four where they are
             not there at the same time, and more where intermediate results are large. On a CPU the process holds more
-            than its tensors: Python and torch themselves, and gaps in the heap (see `benchmarks/memory.md`).
+            than its tensors: Python and torch themselves, and gaps in the heap, which made 1.3 to 1.5 times as much of
+            it where it was measured (`benchmarks/memory.md`).
         available: memory that is free; None where that cannot be told.
         flops_per_token: arithmetic of one prediction, forward and backward: three times the forward pass.
         matmul_speed: FLOPs per second that one large matrix product reaches here.
