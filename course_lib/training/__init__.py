@@ -2,8 +2,8 @@
 
 Takes any model that answers `model(tokens, targets).loss`, and any source of batches. The loop itself is in
 `trainer.py`; what it leans on stands in modules of its own: `batches`, `device`, `optim`, `checkpoint` and `run_state`
-(stop and resume), `preflight` (time and memory, before), `parallel` (several processes). For BERTs: `masking` (pre-training), `labelled` and
-`finetuning` (texts, words and answers with labels).
+(stop and resume), `preflight` (time and memory, before), `parallel` (several processes). For BERTs: `masking`
+(pre-training), `labelled` and `finetuning` (texts, words and answers with labels).
 """
 
 from course_lib.training.batches import Documents, Pairs, ShardWindows, Windows
