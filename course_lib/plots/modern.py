@@ -118,11 +118,11 @@ def score_growth(runs: Mapping[str, Sequence[Sequence[float]]], every: int, boun
 
 
 def singular_values(sets: Mapping[str, Sequence[float]]) -> Figure:
-    """Singular values of several matrices, sorted, each set divided by nothing: a line a set, logarithmic."""
+    """Singular values of several matrices, from the largest, a line a set; below a hundredth they leave the picture."""
     figure, axes = plt.subplots(figsize=(7.2, 3.2))
     for (name, values), (pen, marker) in zip(sets.items(), zip(PENS, "os^Dv", strict=False), strict=False):
         axes.plot(range(1, len(values) + 1), values, color=COLORS[pen], marker=marker, markersize=3.5, label=name)
-    axes.set(yscale="log", xlabel="singular value, from the largest", ylabel="its size")
+    axes.set(yscale="log", xlabel="singular value, from the largest", ylabel="its size", ylim=(1e-2, None))
     axes.grid(True)
     axes.legend(fontsize=8.5)
     return figure
@@ -142,21 +142,18 @@ def cache_against_loss(bytes_per_token: Sequence[float], distances: Mapping[str,
     return figure
 
 
-def worth(budgets: Sequence[float], base: Any, others: Mapping[str, float]) -> Figure:
-    """The base at several budgets of compute, as a line through its seeds, and other recipes at budget 1.
+def worth(budgets: Sequence[float], runs: Mapping[str, Sequence[Sequence[float]]]) -> Figure:
+    """Recipes at several budgets of compute: a line through the mean of their seeds, a dot a seed.
 
     Args:
         budgets: shares of the compute.
-        base: (budgets, seeds) distances.
-        others: name → mean distance at budget 1.
+        runs: name → for each budget the distances of its seeds.
     """
     figure, axes = plt.subplots(figsize=(7.2, 3.6))
-    table = np.asarray(base, dtype=float)
-    axes.plot(budgets, table.mean(axis=1), color=COLORS["blue"], label="base")
-    for budget, row in zip(budgets, table, strict=True):
-        axes.plot([budget] * len(row), row, "o", color=COLORS["blue"], markersize=3.5, alpha=0.6)
-    for (name, distance), pen in zip(others.items(), ("orange", "green", "red", "purple"), strict=False):
-        axes.axhline(distance, color=COLORS[pen], linestyle="--", linewidth=1.4, label=f"{name}, compute × 1")
+    for (name, table), pen, marker in zip(runs.items(), PENS, "os^D", strict=False):
+        axes.plot(budgets, [float(np.mean(row)) for row in table], color=COLORS[pen], marker=marker, label=name)
+        for budget, row in zip(budgets, table, strict=True):
+            axes.plot([budget] * len(row), row, ".", color=COLORS[pen], markersize=4, alpha=0.6)
     axes.set(xscale="log", xlabel="compute, in units of the race's", ylabel="above the floor (nats a character)")
     axes.set_xticks(budgets, [f"× {budget:g}" for budget in budgets])
     axes.minorticks_off()

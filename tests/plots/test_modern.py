@@ -47,10 +47,11 @@ def test_singular_values_and_cache():
     assert list(axes.lines[0].get_ydata()) == [pytest.approx(0.55), pytest.approx(0.75)]
 
 
-def test_worth_draws_the_base_and_the_others():
-    axes = draw.worth((0.5, 1.0, 2.0), [[3.0, 3.2], [2.0, 2.2], [1.0, 1.2]], {"rotary": 1.5}).axes[0]
-    assert list(axes.lines[0].get_ydata()) == [pytest.approx(3.1), pytest.approx(2.1), pytest.approx(1.1)]
-    assert axes.lines[-1].get_ydata()[0] == 1.5
+def test_worth_draws_recipes_at_their_budgets():
+    runs = {"base": [[2.0, 2.2], [1.0, 1.2]], "rotary": [[1.5, 1.5], [0.5, 0.5]]}
+    axes = draw.worth((1.0, 2.0), runs).axes[0]
+    assert list(axes.lines[0].get_ydata()) == [pytest.approx(2.1), pytest.approx(1.1)]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["base", "rotary"]
 
 
 def test_the_board_fills_ones_own():
