@@ -3,7 +3,7 @@
    follows the pointer is drawn on canvases of their own, so that hovering moves no element of the page. */
 export default course.widget(({ root, get, set, setAll, on, bytes, live, onResize, onClose }) => {
   const { el, canvas, IN_MEMORY, fit, cividisRGB, divergingRGB, theme, clamp, asFloats, asHalves } = course;
-  const MEASURES = { entropy: ["entropy", 2, " nats"], distance: ["mean distance", 1, " tokens"], previous: ["previous token", 2, ""],
+  const MEASURES = { entropy: ["entropy", 2, " nats"], distance: ["mean distance", 1, ""], previous: ["previous token", 2, ""],
     first: ["first token", 2, ""], induction: ["induction", 2, ""], change: ["largest change", 2, ""] };
   const COMBINED = { "": "of one head", mean: "mean over heads", max: "maximum over heads", rollout: "rollout up to here" };
   const CACHE = 6e6; // numbers kept in the page: 24 MB
@@ -53,6 +53,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
   /* Heads and cells as Python names them: a view that is not the first stands in front. */
   const named = (...place) => (now.view === views[0].name ? place : [now.view, ...place]);
   const isHere = (place, size) => (place.length === size ? views[0].name : place[0]) === now.view;
+  const sizeOf = (value) => (signed() ? Math.abs(value) : value); // what is strong
   const below = (value) => signed() && value < 0;
   const signed = () => now.shown === "difference";
 
@@ -470,9 +471,6 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
   let focusSize = 360;
   function placeFocus() {
     const { R, C } = grid;
-    const labelled = Math.max(R, C) <= 400 * options.zoom;
-    box.left = labelled ? 92 : 56;
-    box.top = labelled ? 78 : 40;
     const room = Math.max(160, focusSize - box.left - 2);
     const cell = Math.min(room / C, room / R, 38);
     const stretch = (count) => Math.max(Math.min(room, 60), cell * count);
@@ -660,9 +658,9 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
   const rowNamed = (r, write = quoted) => placed(write(rowToken(r)), grid.rows[r]);
   const columnNamed = (c, write = quoted) => placed(write(columnToken(c)), grid.columns[c]);
   function rankOf(r, c) {
-    const value = Math.abs(valueAt(r, c));
-    const seen = Array.from(grid.values.subarray(r * grid.C, (r + 1) * grid.C), Math.abs).filter((_, j) => !masked(r, j));
-    return [1 + seen.filter((size) => size > value).length, seen.length];
+    const size = sizeOf(valueAt(r, c));
+    const seen = Array.from(grid.values.subarray(r * grid.C, (r + 1) * grid.C), sizeOf).filter((_, j) => !masked(r, j));
+    return [1 + seen.filter((other) => other > size).length, seen.length];
   }
   function distance(r, c) {
     if (viewNow().keys) return "";
@@ -686,10 +684,11 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
   // ---------------------------------------------------------------- the strongest links
   function strongest(r) {
     const { values, C } = grid;
+    const least = now.kind === "scores" ? -Infinity : 0;
     const order = [];
     for (let c = 0; c < C; c += 1) {
-      const size = Math.abs(values[r * C + c]);
-      if (!(size > 0) || size === Infinity || masked(r, c)) continue;
+      const size = sizeOf(values[r * C + c]);
+      if (!(size > least) || size === Infinity || masked(r, c)) continue;
       if (order.length === now.top_k && size <= order.at(-1)[0]) continue;
       let at = order.length;
       while (at > 0 && order[at - 1][0] < size) at -= 1;

@@ -187,6 +187,19 @@ def test_raw_scores_are_given_and_minus_infinity_is_a_mask(open_page, tmp_path):
     assert said(page).endswith("masked, it may not look there")
 
 
+def test_the_strongest_of_raw_scores_are_the_highest_not_the_farthest_from_zero(open_page, tmp_path):
+    scores = np.tile(np.array([-5.0, 2, -1, 0.5], dtype=np.float32), (1, 4, 1))
+    weights = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    page = own_page(open_page, AttentionExplorer([weights], list("abcd"), scores=[scores]), tmp_path)
+    role(page, "kind").select_option("scores")
+    settled(page)
+    rows = role(page, "table").locator("tbody tr")
+    keys = [rows.nth(n).locator("td").all_text_contents()[2] for n in range(rows.count())]
+    assert keys == ["b (1)", "d (3)", "c (2)", "a (0)"]
+    role(page, "overlay").hover(position=at_cell(page, 3, 0))
+    assert "score −5.0000, rank 4 of 4" in said(page)
+
+
 def test_the_strongest_links_stand_in_a_table(open_page, tmp_path):
     page = own_page(open_page, known_explorer(), tmp_path)
     assert role(page, "table").locator("tbody tr").count() == 1
