@@ -68,22 +68,20 @@ class Recipe:
 
 STORY = Recipe(
     corpus="tiny_world",
-    fresh_stories=230_400,
+    fresh_stories=320_000,
     vocab_size=2_048,
-    model={"context_length": 128, "d_model": 128, "n_heads": 4, "n_layers": 6, **KIND},
+    model={"context_length": 128, "d_model": 160, "n_heads": 5, "n_layers": 6, **KIND},
     training=TrainConfig(
-        steps=2_500,
+        steps=5_000,
         batch_size=64,
         learning_rate=0.01,
         optimizer="muon",
-        warmup_steps=50,
-        evaluate_every=600,
-        save_every=100,
+        warmup_steps=100,
+        evaluate_every=1_000,
+        save_every=250,
         keep=2,
         compile=True,
     ),
-    note="on a busy machine; the rates of the first 931 steps are those of a plan of 3,600 steps, and the run ended "
-    "after 2,400 of 2,500 steps, at 0.4 % of its highest rate",
 )
 RECIPES = {
     "story_gpt": STORY,
@@ -95,12 +93,13 @@ RECIPES = {
             STORY.training,
             steps=600,
             batch_size=32,
+            warmup_steps=50,
             evaluate_every=600,
+            save_every=100,
             compile=False,
             precision="bfloat16 throughout",
         ),
         snapshots=(10, 30, 100, 300),
-        note="",
     ),
     "code_gpt": Recipe(
         corpus="python_source",
@@ -110,7 +109,9 @@ RECIPES = {
             STORY.training,
             steps=1_500,
             batch_size=8,
+            warmup_steps=50,
             evaluate_every=750,
+            save_every=100,
             compile=False,
             precision="bfloat16 throughout",
         ),
