@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import torch
 from jaxtyping import Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from course_lib.experiments.choices import CONTEXT, Setting, settings
 from course_lib.models.gpt import GPT, IGNORED
@@ -47,13 +47,13 @@ class Colleague:
         return Trainer.evaluate(self.trainer)
 
 
-def predict(model: GPT, tokens: Int[Tensor, "time"]) -> Tensor:
+def predict(model: nn.Module, tokens: Int[Tensor, "time"]) -> Tensor:
     """The logits at each place of one text."""
     with torch.no_grad():
         return model.eval()(tokens[None]).logits[0]
 
 
-def leak_at(model: GPT, tokens: Int[Tensor, "time"]) -> int | None:
+def leak_at(model: nn.Module, tokens: Int[Tensor, "time"]) -> int | None:
     """The first place whose prediction depends on a later token, or None."""
     before = predict(model, tokens)
     for t in range(len(tokens) - 1):
