@@ -75,7 +75,7 @@ from course_lib.widgets.attention_weights import half_precision, prediction_rows
 from course_lib.widgets.base import HERE, CourseWidget
 from course_lib.widgets.page import write_page
 
-LARGEST_PAGE = 24_000_000  # bytes of numbers that a single HTML file may carry, which writes them as 32 MB of text
+LARGEST_PAGE = 23_000_000  # bytes of numbers that a single HTML file may carry: as text they make it 32 MB large
 LIVE = ("text", "other_text", "decoder_text", "causal", "ablated")
 NEEDS_MODEL = (
     "This explorer holds numbers and no model, so it cannot read anew: make it with "

@@ -10,7 +10,7 @@ course.kernel = (model) => {
   }
   /* Steps of square roots, scaled so that each row adds to what it added to before. */
   function fromSteps(bytes, rows, columns) {
-    const numbers = Float32Array.from(bytes.subarray(0, rows * columns), (step) => (step === 255 ? NaN : (step / 254) ** 2));
+    const numbers = Float32Array.from(bytes.subarray(0, rows * columns), (step) => (step === 255 ? NaN : (step / places.steps) ** 2));
     course.asFloats(bytes.subarray(rows * columns)).forEach((whole, row) => {
       const cells = numbers.subarray(row * columns, (row + 1) * columns);
       const scale = whole / cells.reduce((sum, value) => sum + value, 0);
@@ -30,7 +30,7 @@ course.kernel = (model) => {
     const here = places[shown][viewName];
     const matrix = async (list, number) => {
       const bytes = await unpacked(list[number]);
-      return places.rounded && list !== here.scores ? fromSteps(bytes, rows, columns) : course.asHalves(bytes);
+      return places.steps && list !== here.scores ? fromSteps(bytes, rows, columns) : course.asHalves(bytes);
     };
     if (combine === "rollout") return matrix(here.rollout, layer);
 

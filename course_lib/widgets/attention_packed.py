@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from course_lib.widgets.attention_shown import Shown
-from course_lib.widgets.attention_weights import half_precision, square_root_atlas
+from course_lib.widgets.attention_weights import NOT_A_NUMBER, half_precision
 
+STEPS = (254, 127, 63)  # of the square roots from 0 to 1: the finest that fit are taken
 LEAST = 0.4  # what compression leaves of float16 weights at best; half of a causal map is zeros
 Encode = Callable[[NDArray[Any]], bytes]
 
@@ -47,24 +49,24 @@ def pack(shown: Shown, most: int) -> tuple[bytes, dict[str, Any], list[str]]:
     """The block, where everything in it begins and ends, and sentences about what had to be left out.
 
     The places are {side: {view: {"weights": [layer · heads + head], "scores" and "rollout" where there are some,
-    "norms", "measures"}}, "atlases": {side: …}, "rounded": bool}, each [start, length]; a length of norms and measures
-    is for all layers.
+    "norms", "measures"}}, "atlases": {side: …}, "steps": how many, or 0 for float16}, each place [start, length]; norms
+    and measures are of all layers.
 
     Raises:
         ValueError: when even the rounded weights take more than `most` bytes.
     """
     count = sum(layer.size for side in shown.views.values() for view in side.values() for layer in view.weights)
-    ways: list[tuple[bool, Encode]] = [(False, half_precision)] * (2 * LEAST * count <= most) + [(True, rounded_rows)]
-    for is_rounded, encode in ways:
+    ways = [0] * (2 * LEAST * count <= most) + [*STEPS]
+    for steps in ways:
         block = Block(most)
         try:
-            places = put_weights(block, shown, encode)
+            places = put_weights(block, shown, partial(rounded_rows, steps=steps) if steps else half_precision)
         except TooLargeError:
             continue
-        notes = [ROUNDED] if is_rounded else []
+        notes = [ROUNDED.format(1 / steps)] if steps else []
         if any(view.scores is not None for side in shown.views.values() for view in side.values()):
             notes += put_scores(block, shown, places)
-        return b"".join(block.parts), {**places, "rounded": is_rounded}, notes
+        return b"".join(block.parts), {**places, "steps": steps}, notes
     longest = max(len(view.key_tokens) for view in shown.views["a"].values())
     raise ValueError(
         f"These are {count / 1e6:,.0f} million weights; rounded and compressed they still take more than the "
@@ -72,7 +74,7 @@ def pack(shown: Shown, most: int) -> tuple[bytes, dict[str, Any], list[str]]:
     )
 
 
-ROUNDED = "So that this page stays small, its weights are rounded: a number here is right to about 0.004."
+ROUNDED = "So that this page stays small, its weights are rounded: a number here is right to about {:.3f}."
 NO_SCORES = "The raw scores are left out: with them this page would be too large."
 
 
@@ -111,9 +113,12 @@ def put_scores(block: Block, shown: Shown, places: dict[str, Any]) -> list[str]:
     return []
 
 
-def rounded_rows(matrix: NDArray[Any]) -> bytes:
-    """(query, key) uint8, 254 · √weight (255 is NaN), then a float32 for each row: what it adds to.
+def rounded_rows(matrix: NDArray[Any], steps: int) -> bytes:
+    """(query, key) uint8, steps · √weight (255 is NaN), then a float32 for each row: what it adds to.
 
     The page scales each row so that it adds to that again, which makes the most of the steps.
     """
-    return square_root_atlas(matrix).tobytes() + matrix.sum(axis=-1, dtype=np.float64).astype("<f4").tobytes()
+    with np.errstate(invalid="ignore"):
+        levels = np.round(steps * np.sqrt(np.clip(matrix, 0, 1)))
+    bytes_ = np.where(np.isfinite(levels), levels, NOT_A_NUMBER).astype(np.uint8)
+    return bytes_.tobytes() + matrix.sum(axis=-1, dtype=np.float64).astype("<f4").tobytes()

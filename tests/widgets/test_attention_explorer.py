@@ -13,7 +13,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 from course_lib.interpret.reading import Predictions, Reading, View
 from course_lib.models.gpt import GPT, GPTConfig
 from course_lib.widgets import AttentionExplorer
-from course_lib.widgets.attention_packed import rounded_rows
+from course_lib.widgets.attention_packed import STEPS, rounded_rows
 from course_lib.widgets.attention_shown import MEASURES
 from course_lib.widgets.attention_weights import (
     ATLAS_BYTES,
@@ -517,17 +517,18 @@ def test_json_in_a_page_survives_what_scripts_trip_over():
     assert not set("<>&\u2028") & set(written)
 
 
-def test_rows_that_were_rounded_are_right_to_what_is_said():
+@pytest.mark.parametrize("most", STEPS)
+def test_rows_that_were_rounded_are_right_to_what_is_said(most):
     uniform, sharp = np.full((1, 512), 1 / 512), np.eye(512)[:1]
     drawn = np.random.default_rng(0).dirichlet(np.full(512, 0.1), 3)
     weights = np.concatenate([uniform, sharp, drawn, np.zeros((1, 512))]).astype(np.float32)
     weights[-1, 0] = np.nan
-    data = rounded_rows(weights)
+    data = rounded_rows(weights, most)
     steps = np.frombuffer(data, np.uint8, weights.size).reshape(weights.shape)
     sums = np.frombuffer(data, "<f4", offset=weights.size)
-    read = np.where(steps == 255, np.nan, (steps / 254.0) ** 2)[:-1]
+    read = np.where(steps == 255, np.nan, (steps / most) ** 2)[:-1]
     read *= (sums[:-1] / read.sum(-1))[:, None]
-    assert np.abs(read - weights[:-1]).max() <= 0.004
+    assert np.abs(read - weights[:-1]).max() <= 1 / most
     np.testing.assert_allclose(read[0], weights[0], rtol=1e-5)
     assert steps[-1, 0] == 255 and np.isnan(sums[-1])
 
@@ -543,8 +544,8 @@ def test_a_page_that_would_be_too_large_is_rounded_and_leaves_the_scores_out(tmp
         contents = json.loads(state)["contents"]
         assert contents["views"][0]["scores"] == (most == 24_000_000)
         assert any("left out" in note for note in contents["notes"]) == (most < 24_000_000)
-        assert contents["packed"]["rounded"] == any("rounded" in note for note in contents["notes"])
-    assert sizes == sorted(sizes, reverse=True) and contents["packed"]["rounded"]
+        assert bool(contents["packed"]["steps"]) == any("rounded" in note for note in contents["notes"])
+    assert sizes == sorted(sizes, reverse=True) and contents["packed"]["steps"] == 254
 
 
 def test_too_many_weights_for_a_page_are_refused_with_the_numbers(tmp_path, monkeypatch):
