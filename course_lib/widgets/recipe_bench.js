@@ -13,10 +13,11 @@ export default course.widget(({ root, get, set, on, live }) => {
 
   // What each piece alone brought: a dot with its interval; those that are switched on are drawn in colour.
   const effects = get("effects");
-  const [left, right, top, step] = [96, 60, 22, 20];
-  const forest = canvas(430, top + step * effects.length + 34, (ctx, width, height) => {
-    const reach = 1.05 * Math.max(...effects.map(({ mean, half }) => Math.abs(mean) + half), 0.01);
-    const x = (value) => left + ((width - left - right) * (value + reach)) / (2 * reach);
+  const [left, right, top, step] = [76, 104, 22, 20];
+  const low = Math.min(-0.01, ...effects.map(({ mean, half }) => mean - half));
+  const high = Math.max(0.01, ...effects.map(({ mean, half }) => mean + half));
+  const forest = canvas(390, top + step * effects.length + 34, (ctx, width, height) => {
+    const x = (value) => left + ((width - left - right) * (value - low)) / (high - low);
     const chosen = new Set(get("shown").on ?? []);
     ctx.font = "11px system-ui, sans-serif";
     ctx.strokeStyle = theme.color("line");
@@ -24,14 +25,15 @@ export default course.widget(({ root, get, set, on, live }) => {
     ctx.fillStyle = theme.color("soft");
     ctx.textAlign = "center";
     ctx.fillText("each piece alone, stored: nats per character", (left + width - right) / 2, 12);
-    for (const value of [-reach / 2, 0, reach / 2]) {
+    for (const value of [low, low / 2, 0]) {
       ctx.beginPath();
       ctx.moveTo(x(value), top);
       ctx.lineTo(x(value), height - 30);
       ctx.stroke();
       ctx.fillText(value === 0 ? "0" : signed(value), x(value), height - 17);
     }
-    ctx.fillText("← better        worse →", x(0), height - 3);
+    ctx.textAlign = "left";
+    ctx.fillText("← better", left, height - 3);
     effects.forEach(({ name, mean, half }, index) => {
       const y = top + step * (index + 0.5);
       const sure = Math.abs(mean) > half;
@@ -49,7 +51,7 @@ export default course.widget(({ root, get, set, on, live }) => {
       ctx.textAlign = "right";
       ctx.fillText(name, left - 8, y + 4);
       ctx.textAlign = "left";
-      ctx.fillText(signed(mean), width - right + 6, y + 4);
+      ctx.fillText(`${signed(mean)} ± ${half.toFixed(3)}`, width - right + 8, y + 4);
     });
   }, "What each piece alone brought, with its interval");
 

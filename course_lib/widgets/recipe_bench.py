@@ -59,9 +59,9 @@ def costs(config: GPTConfig, changes: Mapping[str, Any]) -> dict[str, float]:
     memory = training_memory(model, optimizer=changes.get("optimizer", "adamw"))
     return {
         "parameters": count_parameters(model).total,
-        "FLOPs to train on a token": training_flops(model, model.context_length) / model.context_length,
-        "bytes of cache for a token, in bfloat16": cache_bytes(model, 1, bytes_per_number=2),
-        "bytes that the optimiser remembers": memory.optimizer,
+        "FLOPs to learn a token": training_flops(model, model.context_length) / model.context_length,
+        "cache of a token, bytes (bfloat16)": cache_bytes(model, 1, bytes_per_number=2),
+        "optimiser's memory, bytes": memory.optimizer,
     }
 
 
