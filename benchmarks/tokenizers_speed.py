@@ -19,6 +19,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "true"  # the library may use all cores, 
 import tokenizers
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
+from benchmarks._machine import processor
 from course_lib.files import write_atomically
 from course_lib.text import BPETokenizer, load_corpus
 
@@ -156,14 +157,6 @@ def spread(times: list[float]) -> str:
 
 def met(reached: bool) -> str:
     return "met" if reached else "**missed**"
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":
