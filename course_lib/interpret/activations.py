@@ -107,6 +107,7 @@ class ActivationTap:
             raise ValueError(f"There is no part {unknown[0]!r}: choose from {', '.join(map(repr, PARTS))}.")
         self._wanted = wanted
         self._reached: set[Site] = set()
+        self._ran = False
 
     def __enter__(self) -> ActivationTap:
         with ExitStack() as opened:
@@ -122,16 +123,21 @@ class ActivationTap:
     def __exit__(self, *error: Any) -> None:
         self._open.__exit__(*error)
         missed = [site for site in self.edits if site.part != "head" and site not in self._reached]
-        if error[0] is None and self._reached and missed:
+        if error[0] is None and self._ran and missed:
             site = missed[0]
             layers = [there.layer for there in self._reached if (there.part, there.view) == (site.part, site.view)]
-            there = f"its layers go from 0 to {max(layers)}" if layers else f"this model has no {site.view!r} there"
+            there = (
+                f"its layers go from 0 to {max(layers)}"
+                if layers
+                else f"this model has no {site.part} in {site.view!r}"
+            )
             raise ValueError(f"There is no {site.part} in layer {site.layer} of {site.view!r}: {there}.")
 
     def _watch(self, stack: Stack, opened: ExitStack) -> None:
         """Hang hooks on a stack's blocks and their parts."""
 
         def enter(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]] | None:
+            self._ran = True
             stack.running = 0 if stack.running + 1 == stack.n_layers else stack.running + 1
             if "stream" not in self._wanted:
                 return None

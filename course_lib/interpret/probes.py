@@ -48,7 +48,7 @@ class LinearProbe:
 
 
 def fit_probe(
-    features: Float[Tensor, "items width"], labels: Int[Tensor, "items"], *, strength: float = 1.0
+    features: Float[Tensor, "items width"], labels: Int[Tensor, "_items"], *, strength: float = 1.0
 ) -> LinearProbe:
     """The logistic regression with the least ½‖W‖² + strength · Σ −log p(label), found by L-BFGS in float64.
 

@@ -105,8 +105,8 @@ def test_an_edit_takes_the_place_of_the_value(gpt, site):
         patched = model(TOKENS).logits
     assert not torch.allclose(patched, before)
     if site in (Site("stream", 0), Site("stream", 2), Site("stream", 3)):  # all that the rest of the model sees
-        torch.testing.assert_close(patched, expected.logits)
-    assert torch.equal(model(TOKENS).logits, before.logits)
+        torch.testing.assert_close(patched, expected.logits, atol=1e-5, rtol=1e-5)
+    assert torch.equal(model(TOKENS).logits, before)
 
 
 def test_a_sublayer_that_says_nothing_is_a_block_without_it(gpt):
@@ -158,7 +158,7 @@ def test_places_that_are_not_there(gpt):
     for site, message in [
         (Site("stream", 4), "no stream in layer 4 of 'self': its layers go from 0 to 3"),
         (Site("mlp", 3), "no mlp in layer 3 of 'self': its layers go from 0 to 2"),
-        (Site("mlp", 0, view="decoder"), "this model has no 'decoder'"),
+        (Site("mlp", 0, view="decoder"), "this model has no mlp in 'decoder'"),
         (Site("head", 0, 9), "no head 9 in layer 0"),
         (Site("thought", 0), "no part 'thought': choose from 'stream'"),
     ]:
