@@ -43,10 +43,12 @@ course.kernel = (model) => {
     };
     if (!combine) return one(head);
     const all = await Promise.all(Array.from({ length: view.heads }, (_, number) => one(number)));
-    return all[0].map((_, i) => {
-      const values = all.map((numbers) => numbers[i]);
-      return combine === "max" ? Math.max(...values) : values.reduce((sum, value) => sum + value, 0) / view.heads;
-    });
+    const largest = combine === "max";
+    const together = new Float32Array(rows * columns).fill(largest ? -Infinity : 0);
+    for (const numbers of all) {
+      numbers.forEach((value, i) => { together[i] = largest ? Math.max(together[i], value) : together[i] + value / view.heads; });
+    }
+    return together;
   }
   async function answerTo(name) {
     if (name[0] === "atlas") return part(places.atlases[name[2]]);
