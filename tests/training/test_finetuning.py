@@ -28,8 +28,8 @@ SENTIMENT, ENTITIES, QUESTIONS = (load_task(name)["train"] for name in ("sentime
 SIZES = {"vocab_size": 400, "context_length": 128, "d_model": 32, "n_heads": 2, "n_layers": 1, "dropout": 0.0}
 
 
-def encoder(**settings) -> BERTForPretraining:
-    torch.manual_seed(0)
+def encoder(seed: int = 0, **settings) -> BERTForPretraining:
+    torch.manual_seed(seed)
     return BERTForPretraining(BERTConfig(**{**SIZES, **settings}))
 
 
@@ -53,7 +53,7 @@ class TestTexts:
     def test_a_few_texts_are_learned_by_heart(self):
         ends = {"positive": "was happy", "negative": "was sad", "neutral": "went to the zoo"}
         few = [{"text": f"{who} {end}.", "label": x} for who in ("Tom", "Zoe", "Ben", "Mia") for x, end in ends.items()]
-        model = BERTForSequenceClassification.on(encoder(), self.labels)
+        model = BERTForSequenceClassification.on(encoder(2), self.labels)
         rows = labelled_texts(few, TOKENIZER, 128, self.labels)
         history = fit(model, rows, steps=40, learning_rate=5e-3, micro_batch_size=5)
         assert history[0].train_loss == pytest.approx(1.0986, abs=0.05)
@@ -272,7 +272,7 @@ class TestAdapting:
         before = {name: p.detach().clone() for name, p in model.named_parameters()}
         rows = labelled_texts(SENTIMENT.select(range(32)), TOKENIZER, 128, TestTexts.labels)
         fit(model, rows, steps=2, layer_decay=0.01, learning_rate=1e-3, weight_decay=0.0)
-        moved = {name: float((p - before[name]).abs().max()) for name, p in model.named_parameters()}
+        moved = {name: float((p.detach() - before[name]).abs().max()) for name, p in model.named_parameters()}
         low, high = (moved[f"bert.blocks.{n}.feed_forward.up.weight"] for n in range(2))
         assert 0 < low < high / 50 < moved["classifier.weight"] / 2_500
 
