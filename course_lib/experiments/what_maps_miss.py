@@ -263,8 +263,8 @@ ALLOWED = 0.05
 """How far an answer may move, in total variation, and still count as the same."""
 
 
-STRENGTHS = (0.0, 1.0)
-"""How much an imitator is rewarded for looking elsewhere: not at all, as a control, and as much as for its answers."""
+STRENGTH = 1.0
+"""How much an imitator is rewarded for looking elsewhere: as much as for its answers."""
 
 
 class Frozen(NamedTuple):
@@ -401,7 +401,7 @@ def trained_with_uniform(layer: int, plan: Plan) -> dict[str, float]:
 # ------------------------------------------------------------------------------------------- another model
 
 
-def imitated(model: GPT, strength: float, steps: int = 600, seed: int = 0) -> dict[str, float]:
+def imitated(model: GPT, strength: float, steps: int = 300, seed: int = 0) -> dict[str, float]:
     """Train a copy to answer as the model does and to look elsewhere; how far both came, where the answer is known.
 
     The loss is KL(model's answer ‖ copy's) − strength · JSD(where the last layer looks, mean over heads). Unlike
@@ -445,48 +445,66 @@ def imitated(model: GPT, strength: float, steps: int = 600, seed: int = 0) -> di
 
 # ------------------------------------------------------------------------------------------- all of it
 
+EXPERIMENT = "what_maps_miss"
+SEEDS = (0, 1, 2)
+QUESTIONS = 300
+UNIFORM = Plan(steps=500)
+"""How models with a layer that may not choose are trained; with both layers free, half is right after 250 steps."""
 
-def run_all(
-    say: Callable[[str], None], n: int = 300, plan: Plan | None = None, seeds: Sequence[int] = (0, 1, 2)
-) -> dict[str, Any]:
-    """Rankings, other weights, models trained with a layer that may not choose, and imitators that look elsewhere."""
-    plan = plan or Plan()
-    model, _ = load_model(NAME)
-    found: dict[str, Any] = {
-        "command": "python -m course_lib.experiments.what_maps_miss",
-        "questions": n,
-        "chance": round(by_chance(n), 4),
-        "rankings": summary(rank_all(model, n)),
-        "circuit": [list(head) for head in find_circuit(score(model))],
+
+def measure_rankings(model: GPT) -> dict[str, Any]:
+    """What each ranking finds."""
+    rankings = summary(rank_all(model, QUESTIONS))
+    circuit = [list(head) for head in find_circuit(score(model))]
+    return {"questions": QUESTIONS, "chance": round(by_chance(QUESTIONS), 4), "rankings": rankings, "circuit": circuit}
+
+
+def measure_other_weights(model: GPT) -> dict[str, Any]:
+    """What other weights do to the answers."""
+    return {"allowed": ALLOWED, "most": round(math.log(2), 4), "other weights": other_weights(model)}
+
+
+def measure_uniform(_: GPT) -> dict[str, Any]:
+    """What models learn whose first, or second, layer may not choose."""
+    runs = {
+        f"layer {layer}": [trained_with_uniform(layer, replace(UNIFORM, seed=seed)) for seed in SEEDS]
+        for layer in (0, 1)
     }
-    for name, row in found["rankings"].items():
-        say(f"{name}: {row}")
-    found["other weights"] = other_weights(model)
-    found["same answer within"] = ALLOWED
-    found["largest divergence"] = round(math.log(2), 4)
-    say(str(found["other weights"]))
-    found["uniform"] = {
-        f"layer {layer}": [trained_with_uniform(layer, _with_seed(plan, seed)) for seed in seeds] for layer in (0, 1)
-    }
-    say(str(found["uniform"]))
-    found["imitated"] = [imitated(model, strength, seed=seed) for strength in STRENGTHS for seed in seeds]
-    say(str(found["imitated"]))
-    return found
+    return {"uniform steps": UNIFORM.steps, "uniform": runs}
 
 
-def _with_seed(plan: Plan, seed: int) -> Plan:
-    return replace(plan, seed=seed)
+def measure_imitators(model: GPT) -> dict[str, Any]:
+    """How far from the model's attention a copy can come that answers the same."""
+    told = [imitated(model, STRENGTH, seed=seed) for seed in SEEDS]
+    return {"imitated": told, "imitated as a control": imitated(model, 0.0)}
+
+
+PARTS = {
+    "rankings": measure_rankings,
+    "weights": measure_other_weights,
+    "uniform": measure_uniform,
+    "imitators": measure_imitators,
+}
 
 
 def stored_runs() -> dict[str, Any]:
-    """What `run_all` gave when it was last run and stored."""
-    return load_results("what_maps_miss")
+    """What was measured when the command was last run."""
+    return load_results(EXPERIMENT)
 
 
 def main() -> None:
-    """Run all of it and store what it found."""
-    argparse.ArgumentParser(description=main.__doc__).parse_args()
-    save_results("what_maps_miss", run_all(lambda line: print(line, flush=True)))
+    """Measure all parts, or those that are named, and store what each found as soon as it is there."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar=f"{{{','.join(PARTS)}}}")
+    model, _ = load_model(NAME)
+    for part in parser.parse_args().parts or PARTS:
+        try:
+            found = stored_runs()
+        except FileNotFoundError:
+            found = {"command": "python -m course_lib.experiments.what_maps_miss"}
+        new = PARTS[part](model)
+        print(part, new, flush=True)
+        save_results(EXPERIMENT, found | new)
 
 
 if __name__ == "__main__":
