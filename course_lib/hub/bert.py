@@ -109,7 +109,8 @@ def bert_from_huggingface(source: "str | Path | PreTrainedModel") -> BERTModel:
     weights = _tidied(weights, family, where)
     ours = _empty_model(theirs, weights, family)
     prefixed = any(name.startswith(f"{family.prefix}.") for name in weights)
-    names = family.names(ours, prefixed=prefixed)
+    own = {name for name, _ in own_tensors(ours)}  # a tensor with two names counts under the first
+    names = {name: there for name, there in family.names(ours, prefixed=prefixed).items() if name in own}
     check_names(names, weights, ours, where)
     ours.load_state_dict({name: weights[there].float() for name, there in names.items()}, strict=False)
     return ours.eval()
