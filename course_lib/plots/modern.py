@@ -105,7 +105,7 @@ def readings(gate: Any, up: Any) -> Figure:
 def score_growth(runs: Mapping[str, Sequence[Sequence[float]]], every: int, bound: float | None = None) -> Figure:
     """The largest attention score as training goes on, a line a seed."""
     figure, axes = plt.subplots(figsize=(7.2, 3.2))
-    for (name, seeds), pen in zip(runs.items(), ("red", "blue"), strict=False):
+    for (name, seeds), pen in zip(runs.items(), ("red", "blue", "green"), strict=False):
         for number, sizes in enumerate(seeds):
             steps = every * np.arange(1, len(sizes) + 1)
             axes.plot(steps, sizes, color=COLORS[pen], linewidth=1.3, label=None if number else name)
