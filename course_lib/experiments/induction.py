@@ -396,7 +396,7 @@ def run_all(
             curve = runs[-1]["curve"]
             say(
                 f"{n_layers} layers, seed {seed}, {perf_counter() - began:.0f} s: accuracy "
-                f"{curve[str(steps)]['accuracy']:.3f}, half right from step {phase_change(curve)} on"
+                f"{curve[str(steps)]['accuracy']:.3f}, half right from step {phase_change(curve)} on (-1: never)"
             )
     return found
 

@@ -1,6 +1,7 @@
 """Rankings are held to the known mechanism; other weights and models without a choice are measured as they are said."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,9 +28,9 @@ def test_questions_ask_for_what_followed_the_only_match():
     assert len({question.tokens.shape[1] for question in questions}) > 5
 
 
-def test_a_ranking_is_right_in_so_far_as_its_two_highest_are_the_answer_and_its_match():
+def test_a_ranking_is_right_in_so_far_as_its_two_highest_are_the_answer_and_its_match(model):
     question = miss.Question(torch.tensor([[5, 7, 9, 2, 4, 7]]), match=1)
-    case = miss.Case(None, question, None, None)
+    case = replace(a_case(model), question=question)
     for scores, expected in [
         ([0, 3, 2, 1, 0, 9], (True, True)),
         ([0, 0, 2, 1, 0, 9], (True, False)),
