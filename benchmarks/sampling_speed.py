@@ -2,12 +2,14 @@
 
     python -m benchmarks.sampling_speed [--rounds 7] [--threads 1 2] [--only small]
 
-Writes `sampling_speed.md` beside this file. Both sides have the same random weights, draw from the whole vocabulary at
+Writes `sampling_speed.md` beside this file, and what was measured into `sampling_speed.json`, where `--only` replaces
+one part and leaves the others. Both sides have the same random weights, draw from the whole vocabulary at
 temperature 1 and keep keys and values. Each is run on one thread and on as many as torch takes by itself, and the
 faster of the two counts. Rounds alternate, so that whatever else the machine does falls on all.
 """
 
 import argparse
+import json
 import os
 import platform
 import statistics
@@ -33,6 +35,7 @@ from course_lib.nn.int8 import quantize_int8
 from course_lib.text import load_corpus
 
 REPORT = Path(__file__).with_suffix(".md")
+MEASURED = REPORT.with_suffix(".json")
 AIMS = {"float32": 1.3, "int8": 4.0}
 CORPUS_OF = {"story_gpt": "tiny_world", "code_gpt": "python_source"}
 
@@ -56,18 +59,30 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, nargs="*", help="numbers of threads (1, and torch's own choice)")
-    parser.add_argument("--only", choices=TASKS, help="one of the sizes")
+    parser.add_argument("--only", choices=[*TASKS, "perplexity"], help="one part; the others stay")
     options = parser.parse_args(arguments)
     transformers.logging.set_verbosity_error()
-    tasks = [TASKS[options.only]] if options.only else list(TASKS.values())
-    threads = options.threads or sorted({1, torch.get_num_threads()})
-    measured = [(task, measure(task, options.rounds, threads)) for task in tasks]
-    lines = [*heading(options.rounds), *(line for one in measured for line in table(*one)), *perplexities()]
+    measured = json.loads(MEASURED.read_text("utf-8")) if MEASURED.exists() else {}
+    for part in [options.only] if options.only else [*TASKS, "perplexity"]:
+        if part == "perplexity":
+            measured[part] = {"lines": perplexities()}
+        else:
+            threads = options.threads or sorted({1, torch.get_num_threads()})
+            times = measure(TASKS[part], options.rounds, threads)
+            measured[part] = {"times": times, "load": os.getloadavg()[0]}
+        write_atomically(MEASURED, (json.dumps(measured) + "\n").encode())
+    lines = heading()
+    for part in [name for name in (*TASKS, "perplexity") if name in measured]:
+        lines += measured[part]["lines"] if part == "perplexity" else table(TASKS[part], **measured[part])
     write_atomically(REPORT, "\n".join([*lines, ""]).encode())
     print(REPORT.read_text(encoding="utf-8"))
 
 
-def measure(task: Task, rounds: int, numbers: list[int]) -> dict[str, dict[int, dict[str, list[float]]]]:
+Times = dict[str, dict[str, dict[str, list[float]]]]
+"""Contender → number of threads → "wall" and "cpu" → milliseconds per token of each round."""
+
+
+def measure(task: Task, rounds: int, numbers: list[int]) -> Times:
     """Milliseconds per token, of the clock and of the CPU, for each contender and number of threads."""
     torch.manual_seed(0)
     model = GPT(task.config).eval()
@@ -86,7 +101,7 @@ def measure(task: Task, rounds: int, numbers: list[int]) -> dict[str, dict[int, 
         "int8": lambda: generate(eight, start, task.tokens),
     }
     before = torch.get_num_threads()
-    times = {name: {n: {"wall": [], "cpu": []} for n in numbers} for name in contenders}
+    times = {name: {str(n): {"wall": [], "cpu": []} for n in numbers} for name in contenders}
     for turn in range(rounds + 1):  # the first is not counted: it fills caches and packs weights
         for threads in numbers:
             torch.set_num_threads(threads)
@@ -94,13 +109,14 @@ def measure(task: Task, rounds: int, numbers: list[int]) -> dict[str, dict[int, 
                 wall, cpu = time.perf_counter(), time.process_time()
                 run()
                 if turn:
-                    times[name][threads]["wall"].append(1e3 * (time.perf_counter() - wall) / task.tokens)
-                    times[name][threads]["cpu"].append(1e3 * (time.process_time() - cpu) / task.tokens)
+                    times[name][str(threads)]["wall"].append(1e3 * (time.perf_counter() - wall) / task.tokens)
+                    times[name][str(threads)]["cpu"].append(1e3 * (time.process_time() - cpu) / task.tokens)
     torch.set_num_threads(before)
     return times
 
 
-def table(task: Task, times: dict[str, dict[int, dict[str, list[float]]]]) -> list[str]:
+def table(task: Task, times: Times, load: float) -> list[str]:
+    rounds = len(next(iter(times["transformers"].values()))["wall"])
     count = count_parameters(task.config).total
     lines = [
         f"## {task.name}: {count / 1e6:.1f} M parameters, {task.tokens} tokens",
@@ -125,7 +141,7 @@ def table(task: Task, times: dict[str, dict[int, dict[str, list[float]]]]) -> li
             lines.append(
                 f"| {name} | {threads} | {spread(run['wall'])} | {statistics.median(run['cpu']):.2f} | {ratio} |"
             )
-    lines.append("")
+    lines += ["", f"{rounds} rounds; load of the machine when they ended: {load:.1f}.", ""]
     for name, aim in AIMS.items():
         reached = statistics.median(ratios[name])
         lines.append(f"* {name}: {reached:.2f} × (aim: at least {aim}: {'met' if reached >= aim else '**missed**'}).")
@@ -150,7 +166,7 @@ def perplexities() -> list[str]:
         texts = load_corpus(CORPUS_OF[name]).validation[:200]
         rows = windows([document_start(tokenizer, text) for text in texts], model.config.context_length)
         before, after = perplexity(model, rows), perplexity(quantize_int8(model), rows)
-        tokens = sum(len(row) - 1 for row in rows)
+        tokens = sum(row.shape[1] - 1 for row in rows)
         lines.append(f"| {name} | {tokens:,} | {before:.4f} | {after:.4f} | {100 * (after / before - 1):+.2f} % |")
     return lines
 
@@ -167,20 +183,19 @@ def perplexity(model: nn.Module, rows: list[torch.Tensor]) -> float:
     return torch.tensor(sum(loss * n for loss, n in losses) / sum(n for _, n in losses)).exp().item()
 
 
-def heading(rounds: int) -> list[str]:
+def heading() -> list[str]:
     return [
         "# Sampling at batch 1 against transformers",
         "",
         "    python -m benchmarks.sampling_speed",
         "",
-        f"{rounds} rounds, the contenders in turn; median milliseconds per token, and the range of the rounds. Same "
+        "The contenders in turn; median milliseconds per token, and the range of the rounds. Same "
         "random weights on both sides (the first greedy tokens are checked to agree), temperature 1, whole vocabulary, "
         "keys and values kept. Of the numbers of threads the faster counts; this library uses one for a small model "
         "whatever is set.",
         "",
         f"Machine: {processor()}, {os.cpu_count()} logical cores, {platform.system()}; Python "
-        f"{platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}. Load when "
-        f"the run ended: {os.getloadavg()[0]:.1f}.",
+        f"{platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}.",
         "",
     ]
 

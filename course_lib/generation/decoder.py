@@ -94,9 +94,10 @@ class CachedDecoder:
         self.model = model
         self.max_length = max_length
         self.positions = _Positions(model, max_length)
-        self.blocks = [_BlockStep(block) for block in model.blocks]
+        dtype = model.token_embedding.weight.dtype
+        self.blocks = [_BlockStep(block, dtype) for block in model.blocks]
         self.final_norm = _norm(model.final_norm)
-        self.unembedding = _linear(model.unembedding)
+        self.unembedding = _linear(model.unembedding, dtype)
 
     def read(self, prompts: list[Int[Tensor, "_"]]) -> Logits:
         """Start with these texts; the logits after each."""
@@ -280,14 +281,14 @@ class _Positions:
 class _BlockStep:
     """A transformer block for one token of each text."""
 
-    def __init__(self, block: TransformerBlock):
+    def __init__(self, block: TransformerBlock, dtype: torch.dtype):
         attention, feed_forward = block.attention, block.feed_forward
         self.n_heads, self.kv_heads, self.d_head = attention.n_heads, attention.n_kv_heads, attention.d_head
         self.qk_norm = attention.qk_norm
-        self.project = _joined([attention.query, attention.key, attention.value])
-        self.output = _linear(attention.output)
-        self.up, self.down = _linear(feed_forward.up), _linear(feed_forward.down)
-        self.gate = None if feed_forward.gate is None else _linear(feed_forward.gate)
+        self.project = _joined([attention.query, attention.key, attention.value], dtype)
+        self.output = _linear(attention.output, dtype)
+        self.up, self.down = _linear(feed_forward.up, dtype), _linear(feed_forward.down, dtype)
+        self.gate = None if feed_forward.gate is None else _linear(feed_forward.gate, dtype)
         self.activation = feed_forward.activation
         self.norm_position = block.norm_position
         self.attention_norm, self.feed_forward_norm = _norm(block.attention_norm), _norm(block.feed_forward_norm)
@@ -344,18 +345,18 @@ def _store(past: Tensor, place: _Place, key_value: Float[Tensor, "batch both_hea
 Function = Callable[[Tensor], Tensor]
 
 
-def _linear(module: nn.Module) -> Function:
-    """What a linear module computes, without the module's hooks."""
+def _linear(module: nn.Module, dtype: torch.dtype) -> Function:
+    """What a linear module computes of inputs of a `dtype`, without the module's hooks."""
     if type(module) is nn.Linear:
         return partial(F.linear, weight=module.weight, bias=module.bias)
-    return module.forward if isinstance(module, Int8Linear) else module
+    return module.kernel(dtype) if isinstance(module, Int8Linear) else module
 
 
-def _joined(modules: list[nn.Module]) -> Function:
+def _joined(modules: list[nn.Module], dtype: torch.dtype) -> Function:
     """The outputs of several linear maps of one input, side by side."""
     if all(isinstance(module, Int8Linear) for module in modules):
-        return Int8Linear.side_by_side(modules).forward
-    functions = [_linear(module) for module in modules]
+        return Int8Linear.side_by_side(modules).kernel(dtype)
+    functions = [_linear(module, dtype) for module in modules]
     return lambda x: torch.cat([function(x) for function in functions], dim=-1)
 
 

@@ -95,13 +95,23 @@ def _steps(
 def draw(
     probabilities: Float[Tensor, "batch vocab_size"], generator: torch.Generator | None = None
 ) -> Int[Tensor, "batch"]:
-    """One token of each row: what `torch.multinomial` draws for the same generator, without its checks of the rows.
+    """One token of each row, with its probability; rows need not add up to 1.
 
-    Whoever has waited a time drawn from the exponential distribution with rate p_i is first with probability
-    p_i / Σ p_j; and such a time is one with rate 1, divided by p_i.
+    In a small vocabulary, what `torch.multinomial` draws for the same generator, without its checks of the rows:
+    whoever has waited a time drawn from the exponential distribution with rate p_i is first with probability
+    p_i / Σ p_j; and such a time is one with rate 1, divided by p_i. In a large one, random numbers for all tokens take
+    as long as a part of the model; there one number is looked up in the sums p_1 + … + p_i.
     """
-    waits = torch.empty_like(probabilities).exponential_(generator=generator)
-    return (probabilities / waits).argmax(dim=-1)
+    if probabilities.shape[-1] <= RACE_UP_TO or probabilities.device.type == "mps":  # which has no float64
+        waits = torch.empty_like(probabilities).exponential_(generator=generator)
+        return (probabilities / waits).argmax(dim=-1)
+    sums = probabilities.cumsum(dim=-1, dtype=torch.float64)
+    place = torch.rand(len(sums), 1, dtype=sums.dtype, device=sums.device, generator=generator) * sums[:, -1:]
+    return torch.searchsorted(sums, place, right=True)[:, 0]
+
+
+RACE_UP_TO = 4096
+"""The largest vocabulary in which every token gets a random number of its own."""
 
 
 def generate(

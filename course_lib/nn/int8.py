@@ -6,6 +6,7 @@ read the weights. Stored in one byte instead of four they are read about four ti
 
 import copy
 import warnings
+from collections.abc import Callable
 from functools import cache
 
 import torch
@@ -65,11 +66,20 @@ class Int8Linear(nn.Module):
         """The map of each vector."""
         if x.device.type != "cpu" or x.dtype != torch.float32 or not _engine():
             return F.linear(x, self.dequantised().to(x.dtype), None if self.bias is None else self.bias.to(x.dtype))
-        if self._packed is None:
-            self._packed = self._pack()
         if x.ndim == 1:
             return self(x[None])[0]
-        return torch.ops.quantized.linear_dynamic.default(x, self._packed, not _has_vnni())
+        return self.kernel(x.dtype)(x)
+
+    def kernel(self, dtype: torch.dtype) -> Callable[[Float[Tensor, "batch in"]], Float[Tensor, "batch out"]]:
+        """`forward` for inputs of one `dtype`: where it is float32 on a CPU, torch's kernel alone, without checks."""
+        if self.scale.device.type != "cpu" or dtype != torch.float32 or not _engine():
+            return self.forward
+        if self._packed is None:
+            self._packed = self._pack()
+        operation = torch.ops.quantized.linear_dynamic.default
+        run = getattr(operation, "_op", operation)  # without a search of the arguments for what only tracing passes
+        packed, seven_bits = self._packed, not _has_vnni()
+        return lambda x: run(x, packed, seven_bits)
 
     def dequantised(self) -> Float[Tensor, "out in"]:
         """The weights as ordinary numbers."""

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from course_lib.generation import generate, stream
-from course_lib.generation.sampling import Endings, draw
+from course_lib.generation.sampling import RACE_UP_TO, Endings, draw
 from course_lib.text.tokenizers import BPETokenizer, CharTokenizer
 from tests.generation.conftest import make_gpt
 
@@ -62,6 +62,20 @@ def test_a_token_is_drawn_as_multinomial_draws_it():
         found = torch.multinomial(probabilities, 1, generator=expected)[:, 0]
         assert torch.equal(draw(probabilities, drawn), found)
     assert (found % 3 != 0).all()
+
+
+def test_tokens_of_a_large_vocabulary_are_drawn_with_their_probabilities():
+    vocab_size, draws = 2 * RACE_UP_TO, 40_000
+    probabilities = torch.zeros(vocab_size)
+    probabilities[[0, 5, 4000, vocab_size - 1]] = torch.tensor([0.1, 0.2, 0.3, 0.4]) * 3  # need not add up to 1
+    rows = probabilities.expand(draws // 100, -1)
+    drawn = torch.cat([draw(rows, torch.Generator().manual_seed(seed)) for seed in range(100)])
+    counts = torch.bincount(drawn, minlength=vocab_size)
+    expected = probabilities / probabilities.sum() * draws
+    assert (counts[expected == 0] == 0).all()
+    possible = expected > 0
+    chi_square = ((counts - expected)[possible].square() / expected[possible]).sum()
+    assert chi_square < 16.3  # exceeded once in a thousand with 3 degrees of freedom
 
 
 def test_texts_of_unequal_length_are_continued_as_if_alone(gpt):
