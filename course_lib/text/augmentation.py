@@ -89,10 +89,13 @@ def unanswerable(rows: Sequence[Mapping[str, Any]], count: int, *, seed: int = 0
     """
     rng, rows = random.Random(f"unanswerable {seed}"), list(rows)
     things = {word for group in world_classes() for word in group}
+    asked = [(row["question"], named) for row in rows if (named := set(_WORD.findall(row["question"])) & things)]
+    stories = [(row["context"], set(_WORD.findall(row["context"]))) for row in rows]
+    if not asked:
+        raise ValueError(f"None of the {len(rows)} questions names a person, thing or place of tiny_world.")
     for _ in range(count):
-        question = rows[rng.randrange(len(rows))]["question"]
-        named = set(_WORD.findall(question)) & things
-        others = [row["context"] for row in rows if not named & set(_WORD.findall(row["context"]))]
-        if not named or not others:
-            raise ValueError(f"Every story answers {question!r}, or may: give more rows than {len(rows)}.")
+        question, named = rng.choice(asked)
+        others = [story for story, words in stories if not named & words]
+        if not others:
+            raise ValueError(f"Every one of the {len(rows)} stories may answer {question!r}: give more rows.")
         yield {"question": question, "context": rng.choice(others), "answer": "", "answer_start": 0}

@@ -69,5 +69,7 @@ def test_questions_that_a_story_does_not_answer():
         assert row["answer"] == "" and row["context"] in list(rows["context"])
         asked = {word.strip("?,.'") for word in row["question"].split()} & names
         assert asked and not any(name in row["context"].replace(".", " ").split() for name in asked)
-    with pytest.raises(ValueError, match="Every story answers"):
+    with pytest.raises(ValueError, match="Every one of the 1 stories may answer"):
         list(unanswerable(rows.select(range(1)), 1))
+    with pytest.raises(ValueError, match="None of the 1 questions names"):
+        list(unanswerable([{"question": "Who won?", "context": "Tom won."}], 1))
