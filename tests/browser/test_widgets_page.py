@@ -54,6 +54,23 @@ def test_a_closed_view_stops_listening(open_page):
     assert sum(page.evaluate("counts()")) == 0
 
 
+def test_a_script_is_imported_once_a_page_whatever_imports_its_loader_again(open_page):
+    """anywidget imports the loader for each widget, and a browser keeps every module that it ever imported."""
+    page = in_a_front_end(open_page, known_explorer())
+    page.evaluate(
+        """async () => {
+            const loader = await (await fetch("/widget.js")).text();
+            const url = URL.createObjectURL(new Blob([loader], { type: "text/javascript" }));
+            const model = { get: (name) => state[name], set() {}, save_changes() {}, on() {}, off() {} };
+            const known = Object.values(courseModules);
+            await (await import(url)).default.render({ model, el: document.body });
+            if (Object.values(courseModules).some((one, i) => one !== known[i])) throw new Error("imported again");
+        }"""
+    )
+    assert page.locator(".course-widget").count() == 2
+    assert page.evaluate("Object.keys(courseModules).length") == 1
+
+
 def test_the_example_of_how_to_write_a_widget_works(open_page, tmp_path, monkeypatch):
     code = re.search(r"`coin\.py`:\n\n(.*?)\n`coin\.js`:\n\n(.*?)\nThen `Coin", base.__doc__, re.DOTALL)
     for name, text in zip(("coin.py", "coin.js"), code.groups(), strict=True):
