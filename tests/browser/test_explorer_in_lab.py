@@ -596,4 +596,5 @@ def test_a_notebook_that_is_opened_again_without_its_kernel_has_its_pictures(exp
     assert explorers.page.get_by_text("model not found").count() == 0
     on_disk = nbformat.read(explorers.opened.path, as_version=4)
     assert all(WIDGET in output.data for cell in on_disk.cells[1:5] for output in cell.outputs)
-    explorers.opened.troubles[:] = [one for one in explorers.opened.troubles if "api/" not in one]
+    # JupyterLab complains that its kernel went; nothing may leave the machine all the same.
+    explorers.opened.troubles[:] = [one for one in explorers.opened.troubles if one.startswith(("request", "socket"))]
