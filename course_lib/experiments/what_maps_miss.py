@@ -498,12 +498,12 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar=f"{{{','.join(PARTS)}}}")
     model, _ = load_model(NAME)
     for part in parser.parse_args().parts or PARTS:
+        new = PARTS[part](model)
+        print(part, new, flush=True)
         try:
             found = stored_runs()
         except FileNotFoundError:
             found = {"command": "python -m course_lib.experiments.what_maps_miss"}
-        new = PARTS[part](model)
-        print(part, new, flush=True)
         save_results(EXPERIMENT, found | new)
 
 
