@@ -5,6 +5,7 @@ other three heads are for fine-tuning. Switches of the config make a RoBERTa or 
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -61,7 +62,7 @@ class BERTConfig:
     share_layers: bool = False
     pooler: bool = True
     next_sentence: bool = True
-    labels: tuple[str, ...] = ()
+    labels: Sequence[str] = ()
 
     def __post_init__(self):
         object.__setattr__(self, "labels", tuple(self.labels))  # a file gives a list

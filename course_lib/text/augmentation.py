@@ -80,7 +80,7 @@ def augmented(
             yield {**row, text: changes[number % len(changes)](row[text], rng)}
 
 
-def unanswerable(rows: Sequence[Mapping[str, Any]], count: int, *, seed: int = 0) -> Iterator[dict[str, Any]]:
+def unanswerable(rows: Iterable[Mapping[str, Any]], count: int, *, seed: int = 0) -> Iterator[dict[str, Any]]:
     """Questions of tiny_world put to stories that do not answer them, with the answer "".
 
     Nobody and nothing that the question names is in the story, so that there is really no answer.
