@@ -50,16 +50,16 @@ class Recipe:
 
 
 RECIPE = Recipe(
-    fresh_stories=17_000,
+    fresh_stories=32_000,
     vocab_size=2_048,
     model={"context_length": 128, "d_model": 128, "n_heads": 4, "n_layers": 4, "dropout": 0.0},
     training=TrainConfig(
-        steps=1_000,
+        steps=2_000,
         batch_size=32,
         learning_rate=0.005,
         optimizer="muon",
         warmup_steps=100,
-        evaluate_every=250,
+        evaluate_every=500,
         save_every=100,
         keep=2,
     ),
