@@ -223,9 +223,11 @@ def rank_all(
     reader, circuit = reader_for(model, letters()), find_circuit(score(model))
     cases = []
     for question in draw_questions(2 * n, seed):
+        if len(cases) == n:
+            break
         text = letters().decode(question.tokens[0].tolist())
         reading = reader.read(text)
-        if int(reading.predictions.probabilities[0].argmax()) == question.target and len(cases) < n:
+        if int(reading.predictions.probabilities[0].argmax()) == question.target:
             cases.append(Case(model, question, reading.views["self"], circuit))
     return {name: [find(case, RANKINGS[name]) for case in cases] for name in rankings}
 
