@@ -152,5 +152,6 @@ def test_the_stored_run_is_repeated_by_its_command_on_fewer_questions(model, fou
     assert stored["circuit"] == [list(head) for head in induction.find_circuit(induction.score(model))]
     assert stored["other weights"].keys() == {"1.0", "1.1", "1.0 + 1.1"}
     assert len(stored["imitated"]) >= 3 and stored["imitated as a control"]["divergence"] < 0.05
-    for layer, runs in stored.get("uniform", {}).items():
+    assert stored["uniform"].keys() == {"layer 0", "layer 1"}
+    for layer, runs in stored["uniform"].items():
         assert len(runs) >= 3 and all(run["accuracy"] < 0.5 for run in runs), layer
