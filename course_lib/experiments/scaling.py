@@ -29,7 +29,7 @@ WIDTHS = (8, 12, 16, 20, 24, 32, 64)
 """Six to fit on, and the last one to test on."""
 N_LAYERS, N_HEADS, CONTEXT = 2, 2, 64
 SEEDS = (0, 1, 2)
-STEPS, BATCH, RATE, LOOK_EVERY = 600, 32, 0.04, 50
+STEPS, BATCH, RATE, LOOK_EVERY = 500, 32, 0.04, 50
 HELD_OUT_STORIES = 250
 
 
@@ -107,7 +107,7 @@ class PowerLaw:
         away = (math.log(size) - x.mean()) ** 2 / ((x - x.mean()) ** 2).sum()
         reach = STUDENT_T[len(x) - 2] * self.spread * math.sqrt(1 + 1 / len(x) + away)
         excess = self.at(size) - self.floor
-        return self.floor + excess * math.exp(-reach), self.floor + excess * math.exp(reach)
+        return float(self.floor + excess * math.exp(-reach)), float(self.floor + excess * math.exp(reach))
 
 
 STUDENT_T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306}
@@ -127,7 +127,7 @@ def fit_power_law(sizes: Sequence[float], losses: Sequence[float], floor: float)
     slope, height = np.polyfit(x, y, 1)
     residuals = y - (height + slope * x)
     spread = math.sqrt((residuals**2).sum() / (len(x) - 2))
-    return PowerLaw(floor, math.exp(height), -slope, spread, tuple(map(float, sizes)))
+    return PowerLaw(floor, math.exp(height), float(-slope), spread, tuple(map(float, sizes)))
 
 
 def fit_with_free_floor(sizes: Sequence[float], losses: Sequence[float]) -> PowerLaw:

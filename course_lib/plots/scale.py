@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from course_lib.plots.theme import COLORS, GREY
 
@@ -117,20 +120,23 @@ def loss_and_compute(curves: Mapping[str, Sequence[tuple[float, float]]], floor:
     """Excess over the floor against FLOPs spent, a line a size; both axes logarithmic."""
     figure = Figure(figsize=(7.6, 3.9), layout="constrained")
     axes = figure.subplots()
-    shades = np.linspace(0.05, 0.9, len(curves))
+    viridis = plt.get_cmap("viridis")
+    shades = np.linspace(0.02, 0.82, len(curves))
     for (name, points), shade in zip(curves.items(), shades, strict=True):
         flops, losses = np.array(points).T
-        axes.plot(flops, losses - floor, color=_shade(shade), marker=".", markersize=4, linewidth=1.4, label=name)
+        axes.plot(flops, losses - floor, color=viridis(shade), marker=".", markersize=4, linewidth=1.4, label=name)
     axes.set(xscale="log", yscale="log", xlabel="FLOPs spent", ylabel="loss above the floor (nats per character)")
+    _plain_numbers(axes.yaxis)
     axes.grid(True, which="both")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", title="parameters", fontsize=8.5)
     return figure
 
 
-def _shade(place: float) -> tuple[float, float, float, float]:
-    import matplotlib.pyplot as plt
-
-    return plt.get_cmap("viridis")(place)
+def _plain_numbers(axis: Axis) -> None:
+    """0.2 in place of 2 × 10⁻¹ on a logarithmic axis, at 1, 2 and 5 times the powers of ten."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def power_law(
@@ -158,6 +164,7 @@ def power_law(
         if points:
             axes.plot(x, y, mark, color=COLORS[pen], markersize=5, label=name)
     axes.set(xscale="log", yscale="log", xlabel="parameters N, without the embedding")
+    _plain_numbers(axes.yaxis)
     axes.set_ylabel("loss above the floor (nats per character)")
     axes.grid(True, which="both")
     axes.legend(fontsize=8.5)
