@@ -856,14 +856,15 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
 
   // ---------------------------------------------------------------- live: the model reads
   let reading = 0; // the number of the reading under way
-  let next = null;
+  let wanted = null; // what it was asked for
+  let next = null; // what to ask for after it
   let askedLast = 0;
   const stateNow = () => Object.fromEntries(["text", "other_text", "decoder_text", "causal", "ablated"].map((name) => [name, get(name)]));
   function readAgain(changes) {
     if (!contents.live) return;
     next = { ...(next ?? {}), ...changes };
     if (reading) return;
-    const wanted = next;
+    wanted = next;
     next = null;
     reading = askedLast += 1;
     note("");
@@ -873,6 +874,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     const { seq, error } = get("status");
     if (seq !== reading) return;
     reading = 0;
+    wanted = null;
     note("");
     trouble(error ?? "");
     if (error) live(error);
@@ -906,7 +908,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     onChange: () => readAgain({ causal: causalInput.checked === contents.causal ? null : causalInput.checked }) });
   function switchOff(layer, head) {
     if (!contents.live) { trouble("Switching a head off needs the model and a running kernel."); return; }
-    readAgain({ ablated: toggled(next?.ablated ?? get("ablated"), named(layer, head)) });
+    readAgain({ ablated: toggled({ ablated: get("ablated"), ...wanted, ...next }.ablated, named(layer, head)) });
   }
   const ablateButton = button("ablate", "", "what does the model predict without this head?", () => switchOff(now.layer, now.head));
   const restoreButton = button("restore", "Switch all on", "", () => readAgain({ ablated: [] }));

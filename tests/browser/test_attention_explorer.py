@@ -586,6 +586,16 @@ def test_a_head_is_switched_off_and_what_the_model_predicts_changes(open_page):
     assert kernel.widget.ablated == []
 
 
+def test_a_head_switched_twice_before_the_model_answers_is_as_it_was(open_page):
+    page, kernel, _ = live_page(open_page)
+    for _ in range(2):
+        click_head(page, 1, 1, modifiers=["Shift"])
+    kernel.work()
+    assert kernel.widget.ablated == [[1, 1]]
+    kernel.work()
+    assert kernel.widget.ablated == []
+
+
 def test_the_causal_mask_is_taken_off_and_put_back(open_page):
     page, kernel, _ = live_page(open_page)
     assert role(page, "causal").is_checked()
