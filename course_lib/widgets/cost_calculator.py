@@ -192,7 +192,7 @@ class CostCalculator(CourseWidget):
         return [
             f"{a['kind']} shape, {a['n_layers']} layers × {a['d_model']}",
             f"{shown['parameters'] / 1e9:,.3g} billion parameters",
-            f"{a['tokens'] / 1e9:,.3g} billion tokens",
+            f"{a['tokens'] / 1e9:,.6g} billion tokens",
             f"{shown['flops']:.2g} FLOPs",
             f"at {a['utilization']:.0%} of the peak:",
             f"{shown['seconds'] / 86400:,.3g} days, {shown['device_hours']:,.0f} device hours",
