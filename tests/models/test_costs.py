@@ -28,6 +28,7 @@ def kept_numbers(config, time, batch, *, fused):
     own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
 
     def pack(tensor):
+        tensor = tensor.detach()  # the tensor itself would hold its own graph, for ever
         storage = tensor.untyped_storage()
         if tensor.dtype == torch.float32 and storage.data_ptr() not in own:
             kept[storage.data_ptr()] = (storage.nbytes() // 4, tensor)
