@@ -53,12 +53,13 @@ class TestShipped:
             assert entry["made_by"] == story_bert.COMMAND
 
     def test_it_knows_its_world(self, folder):
-        """A place after "to the", and the pronoun of the one who is spoken of."""
+        """After "to the" every place of the world and hardly anything else; the pronoun of the one who is spoken of."""
         model, tokenizer = load_model(folder)
         places = {"garden", "park", "kitchen", "bedroom", "library", "beach", "forest", "market", "farm", "school",
                   "museum", "station", "attic", "river", "zoo", "bakery"}  # fmt: skip
-        (guesses,) = fill_mask(model, tokenizer, "One foggy afternoon, Jack went to the [MASK]. He found a kite.")
-        assert sum(guess.probability for guess in guesses if guess.token in places) > 0.5
+        (guesses,) = fill_mask(model, tokenizer, "One foggy afternoon, Jack went to the [MASK]. He found a kite.", 16)
+        assert {guess.token for guess in guesses} == places
+        assert sum(guess.probability for guess in guesses) > 0.95
         (guesses,) = fill_mask(
             model, tokenizer, "It was a cold day. Anna was in the park. Then [MASK] found a red kite."
         )
