@@ -35,7 +35,9 @@ def test_by_hand():
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("engine", [*filter(torch.backends.quantized.supported_engines.__contains__, int8.ENGINES), None])
+@pytest.mark.parametrize(
+    "engine", [*filter(torch.backends.quantized.supported_engines.__contains__, int8.ENGINES), None]
+)
 def test_the_map_is_near_the_original(monkeypatch, engine, bias):
     monkeypatch.setattr(int8, "_engine", lambda: engine)
     original = linear(bias)
