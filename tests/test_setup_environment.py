@@ -230,7 +230,7 @@ def test_every_part_of_the_checks_runs_and_each_can_fail(
     monkeypatch.setattr(setup, "set_up", lambda root: Path("python"))
     monkeypatch.setattr(setup.subprocess, "call", lambda command, cwd: called.append(command) or next(answers))
     assert setup.main(["test"]) == status
-    assert [command[-2:] for command in called] == [["-m", "not notebooks"], ["-m", "notebooks"]]
+    assert [command[-2:] for command in called] == [["-m", "not notebooks and not alone"], ["-m", "notebooks or alone"]]
 
 
 def test_the_makefile_and_the_script_agree() -> None:

@@ -151,6 +151,7 @@ class TestBadInput:
         assert "settings.json is damaged" in capsys.readouterr().err
 
 
+@pytest.mark.alone
 def test_torchrun_runs_the_same_command(corpus, tmp_path):
     arguments = ["--corpus", str(corpus), "--steps", "4", "--optimizer", "adamw", *SMALL]
     assert train(tmp_path / "one", *arguments) == 0

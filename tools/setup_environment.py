@@ -40,12 +40,13 @@ LAB_OPTIONS = [
     "--LabApp.extension_manager=readonly",
     "--ServerApp.contents_manager_class=course_lib.saved_pictures.SavedPictures",  # pictures where no kernel runs
 ]
-# What each command runs in .venv, one after the other. The lessons have limits of time: they get the machine alone.
+# What each command runs in .venv, one after the other. The lessons, which have limits of time, and training in several
+# processes get the machine alone.
 COMMANDS = {
     "setup": [],
     "lab": [["-m", "jupyterlab", *LAB_OPTIONS, FIRST_LESSON]],
-    "test": [[*PYTEST, *SIDE_BY_SIDE, "-m", "not notebooks"], [*PYTEST, "-m", "notebooks"]],
-    "test-fast": [[*PYTEST, *SIDE_BY_SIDE, "-m", "not notebooks and not browser and not slow"]],
+    "test": [[*PYTEST, *SIDE_BY_SIDE, "-m", "not notebooks and not alone"], [*PYTEST, "-m", "notebooks or alone"]],
+    "test-fast": [[*PYTEST, *SIDE_BY_SIDE, "-m", "not notebooks and not browser and not slow and not alone"]],
     "notebooks": [["-m", "course_lib.cli", "notebooks"]],
     "bench": [["-m", "course_lib.cli", "bench"]],
     "address": [["-m", "course_lib.cli", "address"]],

@@ -856,25 +856,24 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
 
   // ---------------------------------------------------------------- live: the model reads
   let reading = 0; // the number of the reading under way
-  let wanted = null; // what it was asked for
+  let wish; // what it was asked for
   let next = null; // what to ask for after it
-  let askedLast = 0;
+  let last = 0;
   const stateNow = () => Object.fromEntries(["text", "other_text", "decoder_text", "causal", "ablated"].map((name) => [name, get(name)]));
   function readAgain(changes) {
     if (!contents.live) return;
     next = { ...(next ?? {}), ...changes };
     if (reading) return;
-    wanted = next;
+    wish = next;
     next = null;
-    reading = askedLast += 1;
+    reading = last += 1;
     note("");
-    set("asked", { ...stateNow(), ...wanted, seq: reading });
+    set("asked", { ...stateNow(), ...wish, seq: reading });
   }
   on("status", () => {
     const { seq, error } = get("status");
     if (seq !== reading) return;
-    reading = 0;
-    wanted = null;
+    reading = wish = 0;
     note("");
     trouble(error ?? "");
     if (error) live(error);
@@ -907,8 +906,8 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
   const causalInput = part("causal", "input", { type: "checkbox",
     onChange: () => readAgain({ causal: causalInput.checked === contents.causal ? null : causalInput.checked }) });
   function switchOff(layer, head) {
-    if (!contents.live) { trouble("Switching a head off needs the model and a running kernel."); return; }
-    readAgain({ ablated: toggled({ ablated: get("ablated"), ...wanted, ...next }.ablated, named(layer, head)) });
+    if (!contents.live) return trouble("Switching a head off needs the model and its kernel.");
+    readAgain({ ablated: toggled({ ...stateNow(), ...wish, ...next }.ablated, named(layer, head)) });
   }
   const ablateButton = button("ablate", "", "what does the model predict without this head?", () => switchOff(now.layer, now.head));
   const restoreButton = button("restore", "Switch all on", "", () => readAgain({ ablated: [] }));

@@ -2,6 +2,7 @@
 
 import sys
 
+import pytest
 import torch
 
 from course_lib.experiments.two_processes import own_rows, train_together
@@ -13,6 +14,7 @@ def test_every_row_is_taken_once():
     assert taken == list(range(8))
 
 
+@pytest.mark.alone
 def test_together_they_have_the_gradient_of_the_whole_batch():
     torch.manual_seed(0)
     model = GPT(GPTConfig(vocab_size=11, context_length=8, d_model=16, n_heads=2, n_layers=2))

@@ -259,7 +259,7 @@ class TestParameters:
         )  # fmt: skip
         d, kv, b = d_model, d_model // n_heads * n_kv_heads, int(bias)
         attention = d * d + d * kv + d * kv + d * d + b * (d + kv + kv + d)
-        if activation == "swiglu":
+        if activation in ("swiglu", "geglu"):
             inner = d_ff or 8 * math.ceil(d / 3)
             feed_forward = 3 * d * inner + b * (2 * inner + d)
         else:

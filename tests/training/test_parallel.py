@@ -9,6 +9,8 @@ import torch
 
 from tests.training.parallel_run import train
 
+pytestmark = pytest.mark.alone
+
 
 def torchrun(folder, *arguments: str) -> subprocess.CompletedProcess:
     """Two processes, to their end."""
