@@ -180,9 +180,13 @@ def test_raw_scores_are_given_and_minus_infinity_is_a_mask(open_page, tmp_path):
     scores = [np.where(layer > 0, np.log(np.maximum(layer, 1e-9)) + 3, -np.inf) for layer in known_weights()]
     page = own_page(open_page, known_explorer(scores=scores), tmp_path)
     click_head(page, 1, 1)
+    settled(page)
+    page.wait_for_timeout(500)  # raw scores are unpacked after the weights
     role(page, "overlay").hover(position=at_cell(page, 1, 2))
     assert said(page).endswith("weight 0.2500, rank 1 of 4, score 1.6133")
     click_head(page, 1, 0)
+    settled(page)
+    page.wait_for_timeout(500)
     role(page, "overlay").hover(position=at_cell(page, 1, 2))
     assert said(page).endswith("masked, it may not look there")
 
