@@ -160,9 +160,10 @@ def enter(
         refuse_known(texts, corpus.validation[:SCORED])
 
     began = now()
-    tokenizer = (
-        BPETokenizer.train(texts[:2_000], recipe.vocab_size) if recipe.vocab_size else CharTokenizer.train(texts)
-    )
+    if recipe.vocab_size:
+        tokenizer = BPETokenizer.train(texts[:2_000], recipe.vocab_size)
+    else:  # few stories lack characters that the stories it is scored on hold
+        tokenizer = CharTokenizer.train([*corpus.train, *texts])
     config = GPTConfig(tokenizer.vocab_size, **{"context_length": 160 if recipe.vocab_size else 384} | recipe.model)
     torch.manual_seed(seed)
     model = build(config) if build else started(config, seed, recipe.start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -17,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from course_lib.training.device import Device
+from course_lib.training.parallel import Processes
 
 if TYPE_CHECKING:
     from course_lib.training.trainer import Trainer
@@ -108,7 +110,7 @@ def _measure(trainer: Trainer) -> Forecast:
 
     trainer.model.train()
     first_seconds = _seconds(lambda: trainer._update(largest, 0), device, at_least=0)
-    per_place = _seconds(lambda: trainer._update(typical, 1), device) / _size(typical)
+    per_place = _seconds(lambda: trainer._update(typical, 1), device, together=trainer.processes) / _size(typical)
 
     rows = -(-len(largest[0]) // (trainer.accumulate * trainer.processes.count))
     flops, activations = _one_forward(trainer, largest, rows)
@@ -268,14 +270,23 @@ def megabytes(n_bytes: float) -> str:
     return f"{n_bytes / 1e6:,.0f} MB" if n_bytes >= 1e7 else f"{n_bytes / 1e6:.1f} MB"
 
 
-def _seconds(work, device: Device, at_least: float = TIMED_FOR) -> float:
-    """Time of one call, on average over as many as `at_least` seconds hold."""
-    calls, started = 0, time.perf_counter()
-    while calls == 0 or time.perf_counter() - started < at_least:
+def _seconds(
+    work: Callable[[], Any], device: Device, at_least: float = TIMED_FOR, together: Processes | None = None
+) -> float:
+    """Time of one call, on average over as many as `at_least` seconds hold.
+
+    Where the processes have to make each call `together`, all of them make as many: no two clocks agree on the end,
+    and one that stopped earlier would leave the others waiting for ever.
+    """
+    calls, going_on, started = 0, True, time.perf_counter()
+    while going_on:
         work()
         calls += 1
         if device.name != "cpu":
             getattr(torch, device.name).synchronize()
+        going_on = time.perf_counter() - started < at_least
+        if together is not None:
+            going_on = together.any(going_on)
     return (time.perf_counter() - started) / calls
 
 

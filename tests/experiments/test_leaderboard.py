@@ -152,12 +152,20 @@ class TestEntry:
         assert entry.parameters == GPT(GPTConfig(**_config(entry))).count_parameters()
         assert entry.problems == [] and entry.compile_seconds == 0 and "float32" in entry.machine
 
+    def test_it_reads_stories_with_characters_that_its_own_lack(self, monkeypatch, corpus):
+        monkeypatch.setattr(leaderboard, "SCORED", 20)
+        monkeypatch.setattr(leaderboard, "FRESH", 10)
+        told = next(text for text in corpus.validation if ":" in text)
+        monkeypatch.setattr(leaderboard, "tell_fresh", lambda count, corpus, seed: [told] * count)
+        few = [text for text in corpus.train if ":" not in text][:40]
+        assert math.isfinite(enter(SMALL, 0.5, stories=few, clock="processor").distance)
+
     def test_it_learns(self, entry):
         assert entry.distance < 3.5  # knowing nothing: 3.8
 
 
 def _config(entry):
-    tokenizer = CharTokenizer.train(load_corpus("tiny_world").train[:40])
+    tokenizer = CharTokenizer.train(load_corpus("tiny_world").train)
     return {"vocab_size": tokenizer.vocab_size, **entry.settings["model"]}
 
 

@@ -1,18 +1,23 @@
 """One of several processes that train together; started by torchrun in test_parallel.py.
 
-    torchrun --nproc-per-node 2 -m tests.training.parallel_run FOLDER copy|shard|tight|burst STEPS [resume]
+    torchrun --nproc-per-node 2 -m tests.training.parallel_run FOLDER copy|shard|tight|burst|trial STEPS [resume]
 
 Trains a tiny GPT in float32 on the CPU and writes the losses and the weights that the run ends with. With "tight" the
-second process has no memory for more than one row at once; with "burst" its memory runs out in the fourth update.
+second process has no memory for more than one row at once; with "burst" its memory runs out in the fourth update. With
+"trial" a pre-flight goes before, in which the second process's clock runs ten times as fast.
 """
 
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 
 from course_lib.models.gpt import GPT, GPTConfig
-from course_lib.training import Documents, TrainConfig, Trainer
+from course_lib.training import Documents, TrainConfig, Trainer, preflight
 from course_lib.training.parallel import joined_processes, whole
 
 
@@ -29,6 +34,9 @@ def train(folder: Path, way: str, stop_after: int, *, resume: bool) -> None:
     run.callbacks.append(lambda record: run.stop() if record.step == stop_after else None)
     if run.processes.rank == 1 and way in ("tight", "burst"):
         plant_an_error(run, way)
+    if way == "trial":
+        with fast_clock(10 if run.processes.rank == 1 else 1):
+            run.preflight()
     history = run.fit(progress=False, resume=resume)
     weights = whole(run.model.state_dict())
     if run.processes.first:
@@ -45,6 +53,14 @@ def plant_an_error(run: Trainer, way: str) -> None:
             raise torch.OutOfMemoryError("out of memory, planted")
 
     run.model.register_forward_pre_hook(check)
+
+
+@contextmanager
+def fast_clock(factor: float) -> Iterator[None]:
+    """Let the clock of a pre-flight run faster."""
+    honest = time.perf_counter
+    with patch.object(preflight.time, "perf_counter", lambda: factor * honest()):
+        yield
 
 
 if __name__ == "__main__":

@@ -64,6 +64,10 @@ def test_one_that_runs_out_of_memory_makes_both_go_on_in_smaller_parts(tmp_path,
     assert same(torch.load(tmp_path / "result.pt"), alone)
 
 
+def test_a_trial_before_ends_for_both_whatever_their_clocks_say(tmp_path, alone):
+    assert same(result_of_two(tmp_path, "trial", "99"), alone)
+
+
 def test_memory_that_runs_out_in_the_middle_ends_with_a_sentence(tmp_path):
     done = torchrun(tmp_path, "burst", "99")
     assert done.returncode != 0
