@@ -40,7 +40,7 @@ class Kernel:
     """Answers a page as the kernel would: tells the widget what the page sets, and the page what the widget sends."""
 
     SENT = (
-        "contents", "atlas", "focus", "focus_of", "status", "text", "other_text", "causal", "ablated",
+        "contents", "atlas", "focus", "focus_of", "status", "text", "other_text", "decoder_text", "causal", "ablated",
         "view", "layer", "head", "query", "key", "shown",
     )  # fmt: skip
 
@@ -578,6 +578,56 @@ def test_an_error_of_the_model_stands_in_place_and_the_page_goes_on(open_page):
     page.wait_for_timeout(450)
     kernel.work()
     assert role(page, "trouble").is_hidden()
+
+
+class Translating(Slow):
+    """An encoder–decoder over letters, which writes "uv" for every text where nobody says what its decoder reads."""
+
+    causal = False
+
+    def read(self, text, causal=None, ablated=(), *, decoder_text=None):
+        self.texts.append((text, decoder_text))
+        source, target = tuple(text), tuple(decoder_text or "uv")
+
+        def even(queries, keys):
+            return View((np.full((2, len(queries), len(keys)), 1 / len(keys), np.float32),), queries, keys)
+
+        views = {"encoder": even(source, source), "decoder": even(target, target), "cross": even(target, source)}
+        return Reading(views, text, "".join(target))
+
+
+def test_what_the_decoder_reads_has_a_box_of_its_own(open_page):
+    reader = Translating()
+    widget = AttentionExplorer.from_reader(reader, "abc")
+    page = in_a_front_end(open_page, widget)
+    kernel = Kernel(page, widget)
+    role(page, "view").select_option("cross")
+    kernel.work()
+    assert role(page, "decoder-text").is_visible()
+    role(page, "decoder-text").fill("xyz")
+    page.wait_for_timeout(450)
+    kernel.work()
+    assert reader.texts == [("abc", None), ("abc", "xyz")]
+    views = {view["name"]: view for view in page.evaluate("state.contents.views")}
+    assert views["cross"]["queries"] == views["decoder"]["queries"] == list("xyz")
+    assert views["cross"]["keys"] == views["encoder"]["queries"] == list("abc")
+
+
+def test_a_model_without_a_decoder_has_no_box_for_it(open_page):
+    page, _, _ = live_page(open_page)
+    assert role(page, "text").is_visible() and role(page, "decoder-text").is_hidden()
+
+
+def test_nothing_turns_for_who_asked_for_less_motion(open_page):
+    page, kernel, _ = live_page(open_page)
+    role(page, "text").fill("abcd")
+    page.wait_for_timeout(450)
+    spinner = page.locator(".explorer-status[data-busy=true] .explorer-spinner")
+    turning = "node => getComputedStyle(node).animationName"
+    assert spinner.evaluate(turning) == "explorer-turn"
+    page.emulate_media(reduced_motion="reduce")
+    assert spinner.evaluate(turning) == "none" and spinner.is_visible()
+    kernel.work()
 
 
 def test_a_head_is_switched_off_and_what_the_model_predicts_changes(open_page):
