@@ -301,21 +301,32 @@ def _answers(story: str) -> Iterator[tuple[int, int]]:
 
 def write_record(folder: Path, recipe: Recipe, history: Sequence[Record]) -> None:
     """Write how a model was made and what it reached, for programs and for people."""
-    record = {
-        "command": f"python -m course_lib.experiments.shipped_models {folder.name}",
+    record = training_record(f"python -m course_lib.experiments.shipped_models {folder.name}", recipe, history) | {
+        "tokens": history[-1].tokens,
+        "parameters": load_model(folder)[0].count_parameters(),
+        "validation": {key: round(value, 5) for key, value in measure(folder.name).items()},
+        "first_documents": {key: round(value, 5) for key, value in measure(folder.name, FEW).items()},
+    }
+    write_record_and_card(folder, record, model_card(folder.name, record))
+
+
+def training_record(command: str, recipe: Any, history: Sequence[Record]) -> dict[str, Any]:
+    """What the record of every shipped model says about its training; `recipe` is a dataclass."""
+    return {
+        "command": command,
         "recipe": asdict(recipe),
         "machine": machine(),
         "torch": torch.__version__,
         "minutes": round(history[-1].seconds / 60, 1),
         "steps": history[-1].step,
-        "tokens": history[-1].tokens,
-        "parameters": load_model(folder)[0].count_parameters(),
         "curve": [[r.step, round(r.validation_loss, 4)] for r in history if r.validation_loss is not None],
-        "validation": {key: round(value, 5) for key, value in measure(folder.name).items()},
-        "first_documents": {key: round(value, 5) for key, value in measure(folder.name, FEW).items()},
     }
+
+
+def write_record_and_card(folder: Path, record: dict[str, Any], card: str) -> None:
+    """Write both beside the weights."""
     write_atomically(folder / RECORD, (json.dumps(record, indent=1, default=str) + "\n").encode())
-    write_atomically(folder / CARD, model_card(folder.name, record).encode())
+    write_atomically(folder / CARD, card.encode())
 
 
 def model_card(name: str, record: dict[str, Any]) -> str:

@@ -7,16 +7,22 @@ manifest. A run that is cut off goes on where it was when the command is given a
 """
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from course_lib.experiments.shipped_models import CARD, FEW, RECORD, enter_in_manifest, machine, tell_fresh
-from course_lib.files import write_atomically
+from course_lib.experiments.shipped_models import (
+    FEW,
+    announce,
+    enter_in_manifest,
+    run_to_the_end,
+    tell_fresh,
+    training_record,
+    write_record_and_card,
+)
 from course_lib.hub import load_model, save_model
 from course_lib.models.bert import BERTConfig, BERTForPretraining
 from course_lib.models.gpt import IGNORED
@@ -80,22 +86,15 @@ def train(working_folder: Path, recipe: Recipe = RECIPE, *, say: Callable[[str],
     torch.manual_seed(recipe.training.seed)
     model = BERTForPretraining(BERTConfig(tokenizer.vocab_size, **recipe.model))
 
-    def watch(record: Record) -> None:
-        if record.validation_loss is not None or record.step % 100 == 0:
-            validation = "" if record.validation_loss is None else f", validation {record.validation_loss:.4f}"
-            say(f"step {record.step}, {record.seconds:.0f} s: {record.train_loss:.4f}{validation}")
-
     trainer = Trainer(
         model,
         masked_rows(fresh, tokenizer, recipe),
         masked_rows(corpus.validation[: recipe.validation_documents], tokenizer, recipe),
         recipe.training,
-        callbacks=[watch],
+        callbacks=[lambda record: announce(record, say)],
         folder=working_folder / NAME,
     )
-    history = trainer.fit(progress=False, resume=True)
-    if len(history) < recipe.training.steps:
-        raise SystemExit("Training was stopped before its end: the same command goes on with it.")
+    history = run_to_the_end(trainer)
     save_model(folder, model, tokenizer, dtype=torch.float16)
     write_record(folder, recipe, history)
     enter_in_manifest(NAME, COMMAND)
@@ -125,22 +124,14 @@ def measure(n_documents: int | None = None, recipe: Recipe = RECIPE) -> dict[str
 def write_record(folder: Path, recipe: Recipe, history: Sequence[Record]) -> None:
     """Write how the model was made and what it reached, for programs and for people."""
     model, tokenizer = load_model(folder)
-    record = {
-        "command": COMMAND,
-        "recipe": asdict(recipe),
-        "machine": machine(),
-        "torch": torch.__version__,
-        "minutes": round(history[-1].seconds / 60, 1),
-        "steps": history[-1].step,
+    record = training_record(COMMAND, recipe, history) | {
         "guesses": history[-1].tokens,
         "vocabulary": tokenizer.vocab_size,
         "parameters": model.count_parameters(),
-        "curve": [[r.step, round(r.validation_loss, 4)] for r in history if r.validation_loss is not None],
         "validation": {key: round(value, 5) for key, value in measure(None, recipe).items()},
         "first_documents": {key: round(value, 5) for key, value in measure(FEW, recipe).items()},
     }
-    write_atomically(folder / RECORD, (json.dumps(record, indent=1, default=str) + "\n").encode())
-    write_atomically(folder / CARD, model_card(record).encode())
+    write_record_and_card(folder, record, model_card(record))
 
 
 def model_card(record: dict[str, Any]) -> str:

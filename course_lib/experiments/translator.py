@@ -6,9 +6,8 @@ trains it, writes it to `data/models/translator` with its record and its model c
 manifest. A run that is cut off goes on where it was when the command is given again.
 """
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,12 @@ import torch
 
 from course_lib.evaluation import bleu
 from course_lib.experiments.shipped_models import (
-    CARD,
-    RECORD,
     announce,
     enter_in_manifest,
-    machine,
     run_to_the_end,
+    training_record,
+    write_record_and_card,
 )
-from course_lib.files import write_atomically
 from course_lib.generation import translate
 from course_lib.hub import load_model, save_model
 from course_lib.models.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
@@ -164,21 +161,13 @@ def score(model: EncoderDecoder, tokenizer: WordPieceTokenizer, rows: Rows, **se
 
 def write_record(folder: Path, recipe: Recipe, history: Sequence[Record]) -> None:
     """Write how the translator was made and what it reached, for programs and for people."""
-    record = {
-        "command": f"python -m course_lib.experiments.shipped_models {NAME}",
-        "recipe": asdict(recipe),
-        "machine": machine(),
-        "torch": torch.__version__,
-        "minutes": round(history[-1].seconds / 60, 1),
-        "steps": history[-1].step,
+    record = training_record(f"python -m course_lib.experiments.shipped_models {NAME}", recipe, history) | {
         "tokens": history[-1].tokens,
         "parameters": load_model(folder)[0].count_parameters(),
-        "curve": [[r.step, round(r.validation_loss, 4)] for r in history if r.validation_loss is not None],
         "scores": rounded(measure(folder)),
         "first_sentences": rounded(measure(folder, FEW)),
     }
-    write_atomically(folder / RECORD, (json.dumps(record, indent=1, default=str) + "\n").encode())
-    write_atomically(folder / CARD, model_card(record).encode())
+    write_record_and_card(folder, record, model_card(record))
 
 
 def rounded(scores: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:

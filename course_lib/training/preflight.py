@@ -234,7 +234,7 @@ class _SavedBytes(torch.autograd.graph.saved_tensors_hooks):
         if storage.data_ptr() not in self._seen:
             self._seen.add(storage.data_ptr())
             self.total += storage.nbytes()
-        return tensor
+        return tensor.detach()  # a node that keeps its own output would never be freed
 
 
 def matmul_speed(device: Device) -> float:
