@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -223,6 +223,7 @@ def _same_word(text: Sequence[str], index: int) -> bool:
     return before == here and not here.isalnum()  # "..." and "!!"
 
 
+@lru_cache(maxsize=4096)  # a text asks for each of its characters twice, and most of them come again
 def _is_letter(character: str) -> bool:
     """Whether it builds words with its neighbours: letters, digits, marks, "_"; not Chinese, where each is a word."""
     if _is_chinese(character):
