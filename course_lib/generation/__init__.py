@@ -5,13 +5,14 @@ Read `probabilities` (what is drawn from), `sampling` (the loop), `decoder` (how
 `masks` (a BERT's guesses).
 """
 
-from course_lib.generation.beam import Hypothesis, beam_search
+from course_lib.generation.beam import Continuation, Hypothesis, beam_search
 from course_lib.generation.masks import Guess, fill_mask
 from course_lib.generation.probabilities import next_token_probabilities
 from course_lib.generation.sampling import generate, stream
 from course_lib.generation.text import complete, stream_text, translate
 
 __all__ = [
+    "Continuation",
     "Guess",
     "Hypothesis",
     "beam_search",

@@ -4,6 +4,7 @@ Sources: Graves 2012, "Sequence Transduction with Recurrent Neural Networks", se
 and its common simplification for the length: log p / lengthᵃ.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,6 +32,22 @@ class Hypothesis:
     score: float
 
 
+GOES_ON, FINISHED, DROPPED = "goes on", "finished", "dropped"
+
+
+class Continuation(NamedTuple):
+    """A beginning with one more token, and what the search decides about it.
+
+    parent: which of the beginnings that went on at the step before, in their order; log_probability: the sum of the
+    added tokens' so far; fate: GOES_ON, FINISHED (it ends here, and is ranked with the others that do) or DROPPED.
+    """
+
+    parent: int
+    token: int
+    log_probability: float
+    fate: str
+
+
 def beam_search(
     model: GenerativeModel,
     tokens: Prompts,
@@ -41,6 +58,7 @@ def beam_search(
     early_stopping: bool = False,
     stop_id: int | None = None,
     use_cache: bool = True,
+    watch: Callable[[list[Continuation]], None] | None = None,
 ) -> list[list[Hypothesis]]:
     """For each prompt, the best continuations that were found, best first: at most `beams` of them.
 
@@ -55,6 +73,7 @@ def beam_search(
             1 by the mean over tokens; more favours long ones.
         early_stopping: stop at the first `beams` that are finished.
         stop_id: the token that ends a text.
+        watch: called after each step with the continuations that were looked at, likeliest first.
 
     Raises ValueError for a prompt as in `generate`, fewer than one beam or one new token, or more tokens than the
     context holds: a search needs all its beginnings whole.
@@ -72,7 +91,7 @@ def beam_search(
                 f"{len(prompt)} tokens of prompt and {max_new_tokens} new ones are more than the model's context of "
                 f"{model.config.context_length}: ask for at most {model.config.context_length - len(prompt)}."
             )
-    search = _Search(beams, length_penalty, early_stopping, max_new_tokens, stop_id)
+    search = _Search(beams, length_penalty, early_stopping, max_new_tokens, stop_id, watch)
     was_training = model.training
     model.eval()
     try:
@@ -103,6 +122,7 @@ class _Search:
     early_stopping: bool
     max_new_tokens: int
     stop_id: int | None
+    watch: Callable[[list[Continuation]], None] | None = None
 
     def run(self, model: LanguageModel, prompt: Tensor, use_cache: bool) -> list[Hypothesis]:
         """Search from one prompt."""
@@ -121,6 +141,8 @@ class _Search:
                     finished.append(self._hypothesis(running[candidate.row], candidate, length))
             finished = sorted(finished, key=lambda hypothesis: -hypothesis.score)[: self.beams]
             going_on = [candidate for candidate in candidates if not candidate.finished][: self.beams]
+            if self.watch is not None:
+                self.watch(self._decided(candidates, going_on))
             if length == self.max_new_tokens or self._is_settled(finished, going_on, length):
                 break
             rows = torch.tensor([candidate.row for candidate in going_on], device=prompt.device)
@@ -140,6 +162,17 @@ class _Search:
             _Candidate(index // vocab_size, index % vocab_size, total, last or index % vocab_size == self.stop_id)
             for total, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
             if total > -torch.inf
+        ]
+
+    def _decided(self, candidates: list[_Candidate], going_on: list[_Candidate]) -> list[Continuation]:
+        """The candidates with their fates."""
+        fates = [
+            FINISHED if one.finished and rank < self.beams else GOES_ON if one in going_on else DROPPED
+            for rank, one in enumerate(candidates)
+        ]
+        return [
+            Continuation(one.row, one.token, one.log_probability, fate)
+            for one, fate in zip(candidates, fates, strict=True)
         ]
 
     def _hypothesis(self, beginning: Tensor, last: _Candidate, length: int) -> Hypothesis:

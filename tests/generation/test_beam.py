@@ -95,3 +95,25 @@ def test_fewer_words_than_beams():
 def test_what_cannot_be_searched(gpt, settings, message):
     with pytest.raises(ValueError, match=message):
         beam_search(**{"model": gpt, "tokens": PROMPTS, "max_new_tokens": 3, **settings})
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_who_watches_sees_how_the_best_came_about(gpt, beams):
+    steps = []
+    settings = {"beams": beams, "length_penalty": 0.0, "stop_id": 3}
+    found = beam_search(gpt, PROMPTS[:1], 8, watch=steps.append, **settings)[0]
+    assert found == beam_search(gpt, PROMPTS[:1], 8, **settings)[0]  # looking changes nothing
+
+    running, finished = [([], 0.0)], []
+    for step in steps:
+        assert len(step) <= 2 * beams
+        assert [one.log_probability for one in step] == sorted((one.log_probability for one in step), reverse=True)
+        longer = [([*running[one.parent][0], one.token], one) for one in step]
+        assert all(one.log_probability < running[one.parent][1] for one in step)
+        finished += [(tokens, one.log_probability) for tokens, one in longer if one.fate == "finished"]
+        running = [(tokens, one.log_probability) for tokens, one in longer if one.fate == "goes on"]
+        assert all(tokens[-1] != 3 for tokens, _ in running)
+        assert len(running) == beams or step is steps[-1]
+    finished.sort(key=lambda pair: -pair[1])
+    assert [[*PROMPTS[0].tolist(), *tokens] for tokens, _ in finished[:beams]] == [one.tokens for one in found]
+    assert [total for _, total in finished[:beams]] == [one.log_probability for one in found]
