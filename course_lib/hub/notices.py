@@ -1,0 +1,44 @@
+"""What `transformers` has to say, on the lesson's page: its warnings as plain text, and no progress bars."""
+
+import logging
+import re
+import textwrap
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+WIDTH = 110  # characters; what a notebook's output shows without a scroll bar
+
+
+def notices_on_the_page() -> None:
+    """From now on, print the warnings of `transformers` in the cell that causes them; switch progress bars off.
+
+    By default they go to the error stream, in colours and among progress bars, where nobody reads them.
+    """
+    import datasets
+    from transformers.utils import logging as theirs
+
+    theirs.disable_progress_bar()
+    datasets.disable_progress_bars()
+    theirs.disable_default_handler()
+    logger = theirs.get_logger("transformers")
+    for handler in [handler for handler in logger.handlers if isinstance(handler, OnThePage)]:
+        logger.removeHandler(handler)
+    logger.addHandler(OnThePage())
+
+
+class OnThePage(logging.Handler):
+    """Prints what is logged, without colours, in lines that fit."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        print(plain(record.getMessage()))
+
+
+def plain(message: str) -> str:
+    """A message without colours and trailing blanks, its long lines wrapped."""
+    lines = ANSI.sub("", message).expandtabs(4).splitlines()
+    return "\n".join(
+        textwrap.fill(line, WIDTH, subsequent_indent="  ", break_long_words=False)
+        if len(line) > WIDTH
+        else line.rstrip()
+        for line in lines
+    )
