@@ -32,7 +32,7 @@ export default course.widget(({ root, get, set, on, live }) => {
       }
     });
     ctx.fillStyle = theme.color("soft");
-    ctx.fillText("a column is a band; blue: equal entries; framed: the whole band is equal", 2, height - 8);
+    ctx.fillText("column: a band; blue: equal entries; framed: the whole band", 2, height - 8);
   }, "the two signatures compared, band by band");
 
   const curve = canvas(300, 190, (ctx, width, height) => {
