@@ -1,20 +1,35 @@
 """One model that translates, summarises and answers, told what to do by the first words of what it reads.
 
-Sizes are small enough for a lesson; `train` with more steps is the experiment at full length.
+    python -m course_lib.experiments.one_model_many_tasks
+
+trains it from three starts (about seven minutes on one core), judges each and what needs no model beside them, and
+writes `one_model_many_tasks_results.json` beside this file. A run that is cut off goes on where it was when the command
+is given again. `train` with fewer steps is small enough for a lesson.
 """
 
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from course_lib.evaluation import bleu, rouge
-from course_lib.experiments.translator import KIND
+from course_lib.experiments.results import FOLDER, load_results, save_results
+from course_lib.experiments.shipped_models import machine
+from course_lib.experiments.translator import KIND, rounded
 from course_lib.generation import translate
 from course_lib.models.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
 from course_lib.text.text_to_text import Exchange, text_to_text
 from course_lib.text.tokenizers import WordPieceTokenizer
 from course_lib.training import Pairs, Record, TrainConfig, Trainer
+
+NAME = "one_model_many_tasks"
+TASKS = ("translation", "summaries", "questions")
+STEPS, SEEDS = 1_000, (0, 1, 2)
+EXAMPLES = 4
+"""Answers of each task that are stored with the scores."""
 
 VOCABULARY = 2_000
 CONTEXT = 160
@@ -87,3 +102,69 @@ def judge(task: str, found: Sequence[str], wanted: Sequence[str]) -> dict[str, f
     if task == "summaries":
         return {kind: score.f for kind, score in rouge(found, wanted).items()} | {"exact": exact}
     return {"exact": exact}
+
+
+def baselines(split: str = "test") -> dict[str, dict[str, float]]:
+    """What the scores are to be compared with: a story's first two sentences as its summary, another story's summary,
+    and always the commonest answer."""
+    splits = {task: text_to_text(task) for task in ("summaries", "questions")}
+    rows = splits["summaries"][split]
+    wanted = [row.target.lower() for row in rows]
+    stories = [row.source.removeprefix("summarize: ").lower() for row in rows]
+    answers = [row.target.lower() for row in splits["questions"][split]]
+    commonest = Counter(row.target.lower() for row in splits["questions"]["train"]).most_common(1)[0][0]
+    return {
+        "first two sentences": judge("summaries", [first_sentences(story, 2) for story in stories], wanted),
+        "another story's summary": judge("summaries", [*wanted[1:], wanted[0]], wanted),
+        "commonest answer": judge("questions", [commonest] * len(answers), answers),
+    }
+
+
+def first_sentences(text: str, n: int) -> str:
+    """The first `n` sentences of a text."""
+    return " ".join(re.split(r"(?<=[.!?]) ", text)[:n])
+
+
+def some_answers(learned: Learned, split: str = "test", n_examples: int = EXAMPLES) -> dict[str, list[dict[str, str]]]:
+    """For each task the first examples: what is read, what is wanted, and what the model writes."""
+    shown = {}
+    for task in TASKS:
+        rows = text_to_text(task)[split][:n_examples]
+        found = translate(learned.model, learned.tokenizer, [row.source for row in rows], max_new_tokens=LONGEST_ANSWER)
+        shown[task] = [
+            {"source": row.source, "wanted": row.target, "found": one} for row, one in zip(rows, found, strict=True)
+        ]
+    return shown
+
+
+def one_run(seed: int, steps: int = STEPS, n_examples: int | None = None) -> dict[str, Any]:
+    """Train one model on all tasks, and judge it on the test split."""
+    learned = train(steps=steps, seed=seed)
+    return {
+        "minutes": round(learned.history[-1].seconds / 60, 1),
+        "parameters": learned.model.count_parameters(),
+        "validation_loss": round(learned.history[-1].validation_loss, 4),
+        "scores": rounded(scores(learned, n_examples=n_examples)),
+        "answers": some_answers(learned),
+    }
+
+
+def run_all() -> None:
+    """A run from each start, stored as they come, with the baselines."""
+    results = {"machine": machine(), "steps": STEPS, "baselines": rounded(baselines()), "runs": []}
+    if (FOLDER / f"{NAME}_results.json").exists():
+        results = stored_runs()
+    for seed in SEEDS[len(results["runs"]) :]:
+        results["runs"].append(one_run(seed))
+        save_results(NAME, results)
+        print(seed, results["runs"][-1]["scores"], flush=True)
+
+
+def stored_runs() -> dict[str, Any]:
+    """What `run_all` found when it was last run and stored."""
+    return load_results(NAME)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    run_all()

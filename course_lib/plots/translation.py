@@ -56,9 +56,7 @@ def confidence(probabilities: Any, ceiling: float) -> Figure:
     """How often the likeliest token has which probability; a dashed line where the smoothed targets have it."""
     figure, axes = plt.subplots(figsize=(6.8, 2.9))
     axes.hist(to_numpy(probabilities), bins=np.linspace(0, 1, 51), color=COLORS["blue"])
-    axes.axvline(
-        ceiling, color=COLORS["red"], linestyle="--", label=f"smoothed targets ask for {ceiling:.3f}"
-    )
+    axes.axvline(ceiling, color=COLORS["red"], linestyle="--", label=f"smoothed targets ask for {ceiling:.3f}")
     axes.set(xlabel="probability of the likeliest token", ylabel="steps", xlim=(0, 1))
     axes.legend(loc="upper left")
     return figure
@@ -84,10 +82,12 @@ def met_together(counts: Any, rows: Sequence[str], columns: Sequence[str], held_
     return figure
 
 
-def by_length(shares: Mapping[str, Sequence[Sequence[float]]], names: Sequence[str], y_name: str) -> Figure:
-    """One line for each setting: its mean over seeds for each length, and a band from the smallest to the largest."""
+def by_group(
+    shares: Mapping[str, Sequence[Sequence[float]]], names: Sequence[str], *, x_name: str, y_name: str
+) -> Figure:
+    """One line for each setting: its mean over seeds for each group, and a band from the smallest to the largest."""
     places = list(range(len(names)))
-    figure = line_with_spread(places, shares, x_name="words to read", y_name=y_name)
+    figure = line_with_spread(places, shares, x_name=x_name, y_name=y_name)
     axes = figure.axes[0]
     axes.set_xticks(places, names)
     axes.set_ylim(-0.03, 1.05)

@@ -92,7 +92,7 @@ class BeamTree(CourseWidget):
 
     def _search(self) -> None:
         """Search with the settings as they are now, and show how it went."""
-        from course_lib.generation import beam_search
+        from course_lib.generation.beam import DROPPED, GOES_ON, beam_search
 
         steps: list[list[Continuation]] = []
         found = beam_search(
@@ -104,6 +104,7 @@ class BeamTree(CourseWidget):
             stop_id=self.tokenizer.end_id,
             watch=steps.append,
         )[0]
+        steps[-1] = [one._replace(fate=DROPPED) if one.fate == GOES_ON else one for one in steps[-1]]  # it ended here
         self.shown = {
             "seq": self.wish.get("seq", 0),
             "text": self.text,

@@ -42,7 +42,7 @@ def test_pairs_held_out_are_crossed():
 
 
 def test_lengths_and_suspects():
-    figure = draw.by_length({"all": [[1.0, 0.5], [1.0, 0.7]]}, ["short", "long"], "exact")
+    figure = draw.by_group({"all": [[1.0, 0.5], [1.0, 0.7]]}, ["short", "long"], x_name="words", y_name="exact")
     assert list(figure.axes[0].lines[0].get_ydata()) == pytest.approx([1.0, 0.6])
     figure = draw.suspects({"Ada": {"future": False, "company": True}})
     assert texts_of(figure) == ["BROKEN", "holds"]
