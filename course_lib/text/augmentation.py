@@ -7,7 +7,7 @@ Source: Wei and Zou 2019, "EDA: Easy Data Augmentation" (deletion, swap, replace
 
 import random
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -65,14 +65,22 @@ def world_classes() -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(word for word in group if " " not in word) for group in groups)
 
 
+CHANGES: tuple[Callable[[str, random.Random], str], ...] = (replace_words, drop_words, swap_words)
+"""The changes that copies take turns in."""
+
+
 def augmented(
-    rows: Iterable[Mapping[str, Any]], copies: int, *, text: str = "text", seed: int = 0
+    rows: Iterable[Mapping[str, Any]],
+    copies: int,
+    *,
+    text: str = "text",
+    seed: int = 0,
+    changes: Sequence[Callable[[str, random.Random], str]] = CHANGES,
 ) -> Iterator[dict[str, Any]]:
     """The rows, and after each `copies` changed copies of it with the same label.
 
-    The copies take turns: words replaced, words dropped, two words swapped.
+    The copies take turns in the `changes`; by default words are replaced, words are dropped, two words are swapped.
     """
-    changes = (replace_words, drop_words, swap_words)
     rng = random.Random(f"augmentation {seed}")
     for row in rows:
         yield dict(row)

@@ -58,6 +58,8 @@ def test_copies_keep_their_label():
     assert (found[0], found[4]) == tuple(rows)
     assert len({row["text"] for row in found}) >= 7
     assert found == list(augmented(rows, 3)) != list(augmented(rows, 3, seed=1))
+    swapped = list(augmented(rows, 2, changes=(swap_words,)))
+    assert all(Counter(row["text"].split()) == Counter(rows[n // 3]["text"].split()) for n, row in enumerate(swapped))
 
 
 def test_questions_that_a_story_does_not_answer():
