@@ -22,6 +22,8 @@ PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
 """The parts of a model, and the pieces of a weight's name that tell them; the first that fits counts."""
 
 OTHER = "heads"
+SHOWN = ("tables", "attention", "feed-forward", OTHER, "norms")
+"""In which order counts name the parts."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def part_of(name: str) -> str:
 
 def by_part(numbers: Mapping[str, int]) -> dict[str, int]:
     """How many numbers each part of a model holds, given how many each of its weights holds."""
-    counts = dict.fromkeys([*(part for part, _ in PARTS), OTHER], 0)
+    counts = dict.fromkeys(SHOWN, 0)
     for name, count in numbers.items():
         counts[part_of(name)] += count
     return counts

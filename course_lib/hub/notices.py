@@ -34,11 +34,15 @@ class OnThePage(logging.Handler):
 
 
 def plain(message: str) -> str:
-    """A message without colours and trailing blanks, its long lines wrapped."""
-    lines = ANSI.sub("", message).expandtabs(4).splitlines()
+    """A message without colours and trailing blanks: long lines wrapped, the rows of a table in order.
+
+    (A report on weights lists them as they come out of a set, so that no two runs agree.)
+    """
+    lines = [line.rstrip() for line in ANSI.sub("", message).expandtabs(4).splitlines()]
+    begin = next((number + 1 for number, line in enumerate(lines) if line.startswith("---")), 0)
+    end = next((number for number in range(begin, len(lines)) if " | " not in lines[number]), len(lines))
+    lines[begin:end] = sorted(lines[begin:end]) if begin else lines[begin:end]
     return "\n".join(
-        textwrap.fill(line, WIDTH, subsequent_indent="  ", break_long_words=False)
-        if len(line) > WIDTH
-        else line.rstrip()
+        textwrap.fill(line, WIDTH, subsequent_indent="  ", break_long_words=False) if len(line) > WIDTH else line
         for line in lines
     )

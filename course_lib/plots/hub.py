@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from course_lib.plots.theme import COLORS, GREY
+from course_lib.plots.theme import COLORS, GREY, HEATMAP
 
+DARK_INK = (COLORS["orange"], COLORS["sky"], COLORS["purple"], COLORS["yellow"])  # colours that black is read on
 SMALLEST_WRITTEN = 0.06  # the share of a bar below which its number has no room
 
 
@@ -28,7 +30,7 @@ def parts(models: Mapping[str, Mapping[str, int]]) -> Figure:
             axes.barh(row, share, left=begin, color=color, height=0.62, label=part if row == 0 else None)
             if share > SMALLEST_WRITTEN:
                 axes.text(begin + share / 2, row, f"{share:.0%}", ha="center", va="center", fontsize=8.5,
-                          color="white" if part in ("norms", "feed-forward", "attention") else "black")  # fmt: skip
+                          color="black" if color in DARK_INK else "white")  # fmt: skip
             begin += share
     labels = [f"{name}\n{sum(counts.values()):,} numbers" for name, counts in models.items()]
     axes.set_yticks(range(len(models)), labels, fontsize=8.5)
@@ -74,6 +76,34 @@ def lengths(groups: Mapping[str, Sequence[int]], *, most: int) -> Figure:
         axes.bar(most, cut, color=GREY, width=1.0)
         axes.set_title(f"{name}: {len(ended)} of {len(values)} end by themselves", fontsize=9.5, loc="left")
         axes.set_ylabel("texts")
+        axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
         axes.grid(True, axis="y")
     rows[-1, 0].set_xlabel(f"tokens written before the end (grey, at {most}: cut off by the limit)")
+    return figure
+
+
+def distances(table: Sequence[Sequence[float]], rows: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Figure:
+    """Distances from 0 to 1 as coloured cells, the columns in groups.
+
+    Args:
+        table: (rows, columns) numbers.
+        rows: what each row is.
+        groups: name of a group → names of its columns, in the order of the table.
+    """
+    values = np.asarray(table, dtype=float)
+    figure, axes = plt.subplots(figsize=(8.6, 1.3 + 0.4 * len(rows)))
+    axes.imshow(values, cmap=HEATMAP, vmin=0, vmax=1, aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        axes.text(column, row, f"{value:.2f}", ha="center", va="center", color="black" if value > 0.5 else "white")
+    columns = [name for names in groups.values() for name in names]
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), rows)
+    begin = 0
+    for name, names in groups.items():
+        axes.text(begin + (len(names) - 1) / 2, -0.7, name, ha="center", va="bottom", fontweight="bold")
+        begin += len(names)
+        if begin < len(columns):
+            axes.axvline(begin - 0.5, color="white", linewidth=5)
+    axes.set_xlabel("how positions are counted")
+    axes.grid(False)
     return figure

@@ -116,7 +116,7 @@ class BatchBench(CourseWidget):
         for row, tokens in enumerate(self.rows):
             place = slice(time - len(tokens), time) if left else slice(0, len(tokens))
             ids[row, place], real[row, place] = torch.tensor(tokens), 1
-        counted = (real.cumsum(dim=1) - 1).clamp(min=0)
+        counted = (real.cumsum(dim=1) - 1).clamp(min=0) * real
         plain = torch.arange(time).expand_as(ids)
         return ids, real, counted if self.chosen["positions"] == CHOICES["positions"][0] else plain
 
@@ -211,8 +211,12 @@ class BatchBench(CourseWidget):
             axes.set_yticks(places, [plots.drawable(repr(token)) for token in tokens])
             axes.invert_yaxis()
             verdict = "as alone" if row["distance"] < SAME else f"distance {row['distance']:.2f}"
-            axes.set(xlim=(0, 1.05), xlabel="probability of the next token", title=f"{name}: {verdict}")
-            axes.legend(loc="lower right", fontsize=8)
+            axes.set(
+                xlim=(0, 1.12 * max(*alone, *company)),
+                xlabel="probability of the next token",
+                title=f"{name}: {verdict}",
+            )
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
         return figure, self.describe()
 
 

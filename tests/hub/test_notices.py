@@ -42,3 +42,10 @@ def test_long_lines_are_wrapped_and_tables_keep_their_lines():
     first, *rest = text.splitlines()
     assert first == "Key | Status" and len(rest) > 1
     assert all(len(line) <= WIDTH for line in rest)
+
+
+def test_the_rows_of_a_report_are_in_order_and_nothing_else_moves():
+    report = "LOAD REPORT\nKey | Status\n----+-----\nb | MISSING\na | MISSING\n\nNotes:\n- z | y\n- MISSING"
+    lines = plain(report).splitlines()
+    assert lines == "LOAD REPORT,Key | Status,----+-----,a | MISSING,b | MISSING,,Notes:,- z | y,- MISSING".split(",")
+    assert plain("b | c\na | b").splitlines() == ["b | c", "a | b"]  # no table

@@ -22,3 +22,11 @@ def test_texts_that_never_ended_are_counted_apart():
     assert lower.get_title(loc="left") == "never: 0 of 4 end by themselves"
     assert [bar.get_height() for bar in upper.patches if bar.get_height()] == [2, 1, 1]
     assert [bar.get_height() for bar in lower.patches if bar.get_height()] == [4]
+
+
+def test_distances_stand_in_their_groups():
+    axes = hub.distances([[0.0, 0.2, 0.9, 1.0]], ["left"], {"A": ["x", "y"], "B": ["x", "y"]}).axes[0]
+    texts = {text.get_text(): text.get_position()[0] for text in axes.texts}
+    assert texts == {"0.00": 0, "0.20": 1, "0.90": 2, "1.00": 3, "A": 0.5, "B": 2.5}
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["x", "y", "x", "y"]
+    assert axes.lines[0].get_xdata()[0] == 1.5
