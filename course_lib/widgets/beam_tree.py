@@ -163,7 +163,7 @@ class BeamTree(CourseWidget):
                               fontsize=9 if len(token) < 4 else 7.5, color=plots.GREY if fate == "dropped" else "black",
                               weight="bold" if on_path else "normal")  # fmt: skip
                 axes.annotate(f"{total:.2f}".replace("-", "−"), (column, -row - 0.24), ha="center", va="center",
-                              fontsize=6.5, color=color, zorder=3)  # fmt: skip
+                              fontsize=7, color=color, zorder=3)  # fmt: skip
             before = [row for row, one in enumerate(step) if one[3] == "goes on"]
         more = len(self.shown["steps"]) - len(steps)
         axes.set(xlim=(-0.5, len(steps) + 0.5), ylim=(-rows + 0.4, 0.6))
