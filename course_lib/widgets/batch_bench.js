@@ -33,7 +33,7 @@ export default course.widget(({ root, get, set, on, live }) => {
   };
 
   const bar = (kind, chance) => el("div", { class: "bench-line" },
-    el("span", { class: `bench-bar bench-${kind}`, style: { width: `${(130 * chance).toFixed(1)}px` } }),
+    el("span", { class: `bench-bar bench-${kind}`, style: { width: `${(85 * chance).toFixed(1)}px` } }),
     el("span", { class: "bench-number" }, chance.toFixed(3)));
 
   function answer({ answers: list, distance }, name) {
