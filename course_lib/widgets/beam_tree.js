@@ -4,7 +4,12 @@ export default course.widget(({ root, get, set, on, live }) => {
   const [COLUMN, ROW, LEFT, TOP] = [64, 40, 44, 8];
   let seq = get("wish").seq ?? 0;
   let chosen = 0; // which of the finished hypotheses is marked
-  const ask = (text) => set("wish", { text, seq: (seq += 1) });
+  const search = (name, value) => {
+    chosen = 0;
+    note.textContent = "searching…";
+    set(name, value);
+  };
+  const ask = (text) => search("wish", { text, seq: (seq += 1) });
   const number = (value) => value.toFixed(2).replace("-", "−");
 
   const input = el("input", { type: "text", class: "beam-text", "aria-label": "A text to translate" });
@@ -84,9 +89,8 @@ export default course.widget(({ root, get, set, on, live }) => {
   root.append(
     el("div", { class: "course-row" }, input, button("translate", () => ask(input.value))),
     el("div", { class: "course-row" },
-      slider("beams", 1, 6, 1, get("beams"), (value) => { chosen = 0; set("beams", value); }),
-      slider("length penalty a", 0, 2, 0.1, get("length_penalty"),
-        (value) => { chosen = 0; set("length_penalty", value); })),
+      slider("beams", 1, 6, 1, get("beams"), (value) => search("beams", value)),
+      slider("length penalty a", 0, 2, 0.1, get("length_penalty"), (value) => search("length_penalty", value))),
     tree,
     el("p", { class: "course-note" },
       "Each box: a token and the log-probability so far. Thick: leads to the hypothesis chosen below. Dashed: finished. "

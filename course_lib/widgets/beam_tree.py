@@ -107,6 +107,7 @@ class BeamTree(CourseWidget):
         steps[-1] = [one._replace(fate=DROPPED) if one.fate == GOES_ON else one for one in steps[-1]]  # it ended here
         self.shown = {
             "seq": self.wish.get("seq", 0),
+            "settings": [self.beams, self.length_penalty],
             "text": self.text,
             "steps": [[[one.parent, self._written(one.token), one.log_probability, one.fate] for one in step]
                       for step in steps],

@@ -70,6 +70,7 @@ export default course.widget(({ root, get, set, on, live }) => {
   on("asked", () => {
     for (const [name, move] of Object.entries(sliders)) move(get("asked")[name]);
     models.querySelector("select").selectedIndex = named();
+    summary.textContent = "counting…";
   });
   on("shown", () => live(update()));
   update();

@@ -122,7 +122,7 @@ class ParameterExplorer(CourseWidget):
         try:
             config = replace(self.config, **self.asked)
         except ValueError as problem:
-            self.shown = {"problem": str(problem)}
+            self.shown = {"asked": self.asked, "problem": str(problem)}
             return
         with torch.device("meta"):
             model = self.build(config)
@@ -139,7 +139,8 @@ class ParameterExplorer(CourseWidget):
             }
             for part, counted in zip(PARTS, built, strict=False)
         ]
-        self.shown = {"rows": rows, "total": total, "built": sum(built), "other": built[-1]}
+        # What was asked is in it, so that each answer differs from the last and ends the page's "counting…".
+        self.shown = {"asked": self.asked, "rows": rows, "total": total, "built": sum(built), "other": built[-1]}
 
     def describe(self) -> str:
         """The sizes, and both totals."""

@@ -59,7 +59,10 @@ export default course.widget(({ root, get, set, on, live }) => {
       slider("repetition penalty", 0.5, 3, 0.05, get("repetition_penalty"),
         (value) => set("repetition_penalty", value), (value) => off(value, 1))),
     el("div", { class: "course-row" },
-      button("draw one", () => ask({ draw: 1 })), button("draw ten", () => ask({ draw: 10 })),
+      button("draw one", () => ask({ draw: 1 })), button("draw ten", () => {
+        note.textContent = "drawing…";
+        ask({ draw: 10 });
+      }),
       button("undo", () => ask({ undo: true }))),
     holder, sum, note);
   on("shown", () => live(update()));

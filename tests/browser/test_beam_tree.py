@@ -62,3 +62,14 @@ def test_an_answer_that_arrives_is_drawn_and_said(opened):
     page.evaluate("shown => changed('shown', shown)", widget.shown)
     assert page.locator(".beam-found").first.text_content() == widget.shown["found"][0]["text"]
     assert "finished. Best:" in page.locator(".course-live").text_content()
+
+
+def test_a_search_is_announced_until_its_answer_comes(opened):
+    page, widget = opened
+    before = widget.shown
+    page.get_by_label("length penalty a").fill("1.1")
+    assert page.locator(".beam-note").text_content() == "searching…"
+    widget.length_penalty = 1.1
+    assert widget.shown != before, "or the page would never hear of it"
+    page.evaluate("shown => changed('shown', shown)", widget.shown)
+    assert page.locator(".beam-note").text_content() == widget.shown["note"] != "searching…"

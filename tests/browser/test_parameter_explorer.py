@@ -22,6 +22,7 @@ def test_a_preset_moves_the_sliders_and_asks_the_kernel(open_page, scheme):
     assert name == "asked" and asked["d_model"] == 1600 and asked["tie_embeddings"] is True
     slider = page.get_by_role("slider", name="d, d_model")
     assert slider.locator("xpath=following-sibling::output").inner_text() == "1,600"
+    assert page.locator(".parameters-summary").inner_text() == "counting…"
     widget.asked = asked
     page.evaluate("shown => changed('shown', shown)", widget.shown)
     assert "1,557,611,200 parameters" in page.locator(".parameters-summary").inner_text()

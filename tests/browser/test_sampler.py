@@ -62,3 +62,12 @@ def test_an_answer_that_arrives_is_drawn_and_said(opened):
     page.evaluate("shown => changed('shown', shown)", widget.shown)
     assert page.locator(".sampler-piece").count() == 1
     assert "1 tokens added" in page.locator(".course-live").text_content()
+
+
+def test_what_may_take_long_is_announced(opened):
+    page, widget = opened
+    page.get_by_role("button", name="draw ten").click()
+    assert page.locator(".sampler-note").text_content() == "drawing…"
+    widget.wish = page.evaluate("state.wish")
+    page.evaluate("shown => changed('shown', shown)", widget.shown)
+    assert page.locator(".sampler-note").text_content() == widget.shown["note"] != "drawing…"
