@@ -15,9 +15,10 @@ export default course.widget(({ root, get, set, on, live }) => {
   const input = el("input", { type: "text", class: "beam-text", "aria-label": "A text to translate" });
   input.value = get("shown").text;
   input.addEventListener("keydown", (event) => {
-    event.stopPropagation();
     if (event.key === "Enter") ask(input.value);
   });
+  // JupyterLab would take a slider's arrow keys for a step to the next cell.
+  root.addEventListener("keydown", (event) => event.stopPropagation());
   const tree = el("div", { class: "beam-scroll", tabindex: "0", role: "img" });
   const table = el("div", {});
   const note = el("p", { class: "beam-note", role: "status" });

@@ -45,6 +45,7 @@ def test_another_hypothesis_is_marked_by_keyboard(opened):
 
 def test_knobs_and_a_new_text(opened):
     page, _ = opened
+    page.evaluate("document.addEventListener('keydown', (event) => { window.heard = event.key; })")
     page.get_by_label("beams").focus()
     page.keyboard.press("ArrowRight")
     assert page.evaluate("state.beams") == 3
@@ -54,6 +55,7 @@ def test_knobs_and_a_new_text(opened):
     page.get_by_label("A text to translate").fill("on the mat")
     page.keyboard.press("Enter")
     assert page.evaluate("state.wish") == {"text": "on the mat", "seq": 1}
+    assert page.evaluate("window.heard") is None  # JupyterLab, which listens there, would act on them
 
 
 def test_an_answer_that_arrives_is_drawn_and_said(opened):
