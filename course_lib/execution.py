@@ -53,9 +53,22 @@ def kernel_environment() -> Iterator[dict[str, str]]:
         }
 
 
+def own_share(process: Any) -> int:
+    """Bytes of memory that a `psutil.Process` holds; of those that it shares with others, its part."""
+    import psutil
+
+    try:
+        return process.memory_full_info().pss
+    except (AttributeError, psutil.AccessDenied):  # not told on this system, or not to us
+        return process.memory_info().rss
+
+
 @contextmanager
 def peak_memory(of_pid: Any) -> Iterator[list[int]]:
-    """Sample the resident memory of a process and its children; the largest sum seen is in the yielded list."""
+    """Sample the resident memory of a process and its children; the largest sum seen is in the yielded list.
+
+    Pages that the processes share, those of torch above all, count once where the system tells (Linux does).
+    """
     import psutil
 
     peak, stop = [0], threading.Event()
@@ -72,7 +85,7 @@ def peak_memory(of_pid: Any) -> Iterator[list[int]]:
             return 0
         for process in family:
             try:
-                total += process.memory_info().rss
+                total += own_share(process) if len(family) > 1 else process.memory_info().rss
             except psutil.NoSuchProcess:
                 continue
         return total

@@ -117,6 +117,16 @@ def test_peak_memory_counts_children() -> None:
     assert 150 * 2**20 < peak[0] < 400 * 2**20
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what processes share")
+def test_memory_that_processes_share_counts_once() -> None:
+    """A child that is a copy of its parent shares all that neither of them changes."""
+    parent = "import os, time; held = bytearray(b'1') * 150 * 2**20; os.fork(); time.sleep(1)"
+    process = subprocess.Popen([sys.executable, "-c", parent])
+    with peak_memory(lambda: process.pid) as peak:
+        process.wait()
+    assert 150 * 2**20 < peak[0] < 220 * 2**20
+
+
 CELLS = [
     new_markdown_cell("# A lesson"),
     new_code_cell("import os, random, time\nprint('hello')\nprint(os.environ['COURSE_PROGRESS'] != '')"),
