@@ -495,12 +495,13 @@ def _span_scores(draw: Draw) -> tuple[Tensor, Tensor, int, float]:
     time, first = draw.size(11), draw.size(4)
     start, end = 1.5 * draw.normal(time), 1.5 * draw.normal(time)
     start[1] += 2.0  # a token of the question
-    start[0] += 2.0
-    end[0] += 2.0
+    start[0] += draw.choice((0.0, 5.0))
+    end[0] += draw.choice((0.0, 5.0))
     early, late = (first + torch.arange(time - first).float().quantile(q).long() for q in (0.3, 0.8))
     end[early] += 3.0
     start[late] += 3.0
-    return start + draw.choice((-5.0, 0.0, 5.0)), end, first, draw.choice((-1.5, 0.5, 2.0))
+    end[late] += draw.choice((0.0, 3.0))
+    return start + draw.choice((-12.0, 12.0)), end, first, draw.choice((-1.5, 0.5, 2.0))
 
 
 def _span(
@@ -555,7 +556,7 @@ BEST_SPAN = Exercise(
     id="14.5",
     title="The best legal stretch, or none",
     inputs=_span_scores,
-    draws=12,
+    draws=16,
     solution=_best_of_matrix,
     solution_code="""\
 def best_span(start, end, first, threshold):

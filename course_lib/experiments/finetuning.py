@@ -299,6 +299,7 @@ def best_rate(results: Mapping[str, Any], name: str, way: str) -> float:
     return float(max(tried, key=tried.get))
 
 
+@cache
 def stored_runs() -> dict[str, Any]:
     """What `run_all` gave when it was last run and stored."""
     return load_results("finetuning")

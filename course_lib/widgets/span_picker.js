@@ -108,7 +108,8 @@ export default course.widget(({ root, get, set, on, live }) => {
   }
 
   root.append(
-    el("div", { class: "course-row" }, question, button("ask", send)), context, words,
+    el("div", { class: "course-row" }, question, button("ask", send)),
+    el("div", { class: "course-row" }, context), words,
     el("div", { class: "course-row" },
       slider("an answer must beat no answer by", -15, 15, 0.5, get("threshold"), (value) => set("threshold", value), number)),
     verdict, mine, table, note);
