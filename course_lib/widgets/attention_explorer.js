@@ -1024,9 +1024,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     element.setAttribute("role", "application");
     element.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
-      if (!act(event.key, event)) return;
-      event.preventDefault();
-      event.stopPropagation();
+      if (act(event.key, event)) event.preventDefault();
     });
   }
   function moveHead(down, right) {

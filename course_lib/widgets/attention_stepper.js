@@ -156,13 +156,11 @@ export default course.widget(({ root, get, set, on, live }) => {
     const ways = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
     if (event.key === " " && step === "masked") {
       event.preventDefault();
-      event.stopPropagation();
       choose(step, row, column, true);
     }
     const way = ways[event.key];
     if (!way) return;
     event.preventDefault();
-    event.stopPropagation(); // the notebook would move to another cell
     const [i, j] = [row + way[0], column + way[1]];
     const width = (name) => (name === "output" ? get("value")[0].length : count);
     if (i < 0 || i >= count) return;

@@ -14,7 +14,6 @@ export default course.widget(({ root, get, set, on, live }) => {
     const input = el("input", { type: "text", class: "bench-text", "aria-label": label });
     input.value = prompts[row];
     input.addEventListener("keydown", (event) => {
-      event.stopPropagation();
       if (event.key === "Enter") read();
     });
     return input;

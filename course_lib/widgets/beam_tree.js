@@ -17,8 +17,6 @@ export default course.widget(({ root, get, set, on, live }) => {
   input.addEventListener("keydown", (event) => {
     if (event.key === "Enter") ask(input.value);
   });
-  // JupyterLab would take a slider's arrow keys for a step to the next cell.
-  root.addEventListener("keydown", (event) => event.stopPropagation());
   const tree = el("div", { class: "beam-scroll", tabindex: "0", role: "img" });
   const table = el("div", {});
   const note = el("p", { class: "beam-note", role: "status" });

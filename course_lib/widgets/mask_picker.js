@@ -11,7 +11,6 @@ export default course.widget(({ root, get, set, on, live }) => {
   const note = el("p", { class: "mask-note", role: "status" });
   const input = el("input", { type: "text", class: "mask-text", "aria-label": "Another text to read" });
   input.addEventListener("keydown", (event) => {
-    event.stopPropagation();
     if (event.key === "Enter") ask({ text: input.value });
   });
 
@@ -26,7 +25,6 @@ export default course.widget(({ root, get, set, on, live }) => {
     const all = [...words.querySelectorAll("button.mask-word")];
     all[all.indexOf(document.activeElement) + step]?.focus();
     event.preventDefault();
-    event.stopPropagation();
   });
 
   function weights() {

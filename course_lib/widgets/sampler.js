@@ -12,7 +12,6 @@ export default course.widget(({ root, get, set, on, live }) => {
   const prompt = el("input", { type: "text", class: "sampler-prompt", "aria-label": "A text to begin with" });
   prompt.value = get("shown").prompt;
   prompt.addEventListener("keydown", (event) => {
-    event.stopPropagation();
     if (event.key === "Enter") ask({ text: prompt.value });
   });
 

@@ -206,8 +206,9 @@ const course = (() => {
         const root = el("div", { class: "course-body" });
         const frame = el("div", {
           class: "course-widget", role: "group", "aria-label": model.get("accessible_name") || undefined,
-          // JupyterLab would take letters for its own shortcuts.
+          // JupyterLab would take letters for its own shortcuts, and a slider's arrow keys for a step to the next cell.
           "data-lm-suppress-shortcuts": "true",
+          onKeydown: (event) => event.ctrlKey || event.metaKey || event.stopPropagation(),
         }, root, voice);
         const paint = () => {
           frame.dataset.theme = theme.dark ? "dark" : "light";
@@ -215,7 +216,7 @@ const course = (() => {
         };
         const onTheme = (listener) => { undo.push(followTheme(listener)); };
         onTheme(paint);
-        frame.dataset.theme = theme.dark ? "dark" : "light";
+        paint();
         host.append(frame);
         build({
           root,

@@ -9,7 +9,6 @@ export default course.widget(({ root, get, set, on, live }) => {
     const input = el("input", { type: "text", class: "span-field", "aria-label": name });
     input.value = value;
     input.addEventListener("keydown", (event) => {
-      event.stopPropagation();
       if (event.key === "Enter") send();
     });
     return input;
@@ -30,7 +29,6 @@ export default course.widget(({ root, get, set, on, live }) => {
     const all = [...words.querySelectorAll("button")];
     all[all.indexOf(document.activeElement) + step]?.focus();
     event.preventDefault();
-    event.stopPropagation();
   });
 
   const score = (first, last) => get("shown").start[first] + get("shown").end[last];

@@ -53,3 +53,26 @@ def test_what_goes_wrong_is_noticed(lab: Callable[..., LabPage]) -> None:
     troubles = " ".join(opened.troubles)
     assert "request to https://example.com/x" in troubles
     assert "script error: broken script" in troubles
+
+
+def test_the_arrow_keys_move_a_slider_and_not_the_notebook(lab: Callable[..., LabPage]) -> None:
+    """JupyterLab, in command mode, takes arrows for a step to the next cell."""
+    cells = [
+        new_code_cell(
+            "from course_lib.nn.positions import sinusoidal_encoding\n"
+            "from course_lib.widgets.clock_explorer import ClockExplorer\n"
+            "ClockExplorer(sinusoidal_encoding, d_model=8, length=40)"
+        ),
+        new_code_cell("1 + 1"),
+    ]
+    opened = lab("97_scratch.ipynb", cells)
+    opened.run_all()
+    slider = opened.page.get_by_label("position", exact=True)
+    slider.focus()
+    before = int(slider.input_value())
+    for key in ("ArrowRight", "ArrowUp", "ArrowUp", "ArrowDown"):
+        opened.page.keyboard.press(key)
+        opened.page.wait_for_timeout(100)
+    assert int(slider.input_value()) == before + 2
+    assert slider.evaluate("slider => slider === document.activeElement")
+    assert opened.troubles == []
