@@ -203,8 +203,8 @@ def shift_right(targets, start_id, pad_id):
             lambda targets, start_id, pad_id: torch.cat(
                 [_padded(targets, pad_id)[:, 1:], torch.full_like(targets[:, :1], pad_id)], dim=1
             ),
-            "You shifted to the left: position t sees target t + 1, which is worse than no shift. The inputs are what "
-            "came *before*.",
+            "You shifted to the left: position t sees target t + 1, and position t - 1 has seen its answer already. "
+            "The inputs are what came *before*.",
         ),
         Misconception(
             lambda targets, start_id, pad_id: torch.cat(
@@ -448,7 +448,7 @@ def beam_step(totals, log_p, end_id, length, a):
         Misconception(
             lambda totals, log_p, end_id, length, a: _step(totals, log_p, end_id, length, a, scored="total"),
             "The finished ones have their plain log-probability as score. It falls with every token, so short texts "
-            "would always win: divide by lengthᵃ.",
+            "tend to win: divide by lengthᵃ.",
         ),
         Misconception(
             lambda totals, log_p, end_id, length, a: _step(totals, log_p, end_id, length, a, scored="multiplied"),
@@ -730,8 +730,8 @@ def align(weights):
         ),
         Misconception(
             lambda weights: weights.mean(dim=0)[:-1].argmax(dim=1),
-            "The source's end token was allowed to win. It is no word, and attention with nothing to do rests on it: "
-            "leave out the last column.",
+            "The source's end token was allowed to win. It is no word, and attention with nothing to do often rests on "
+            "it: leave out the last column.",
         ),
         Misconception(
             lambda weights: weights.mean(dim=0)[:, :-1].argmax(dim=1),

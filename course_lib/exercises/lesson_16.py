@@ -757,8 +757,8 @@ def selectivity(fit, features, labels, types, random_label, train, test):
         "`accuracy(task)`: fit on task[train], score on task[test]. Then accuracy(labels) − "
         "accuracy(random_label[types]).",
     ),
-    why="The control tells how much the probe learns by heart, type by type. What it scores beyond that must come "
-    "from what the vectors say about the *context*.",
+    why="The control tells how much the probe learns by heart, type by type. What it scores beyond that is not learned "
+    "by heart: it may come from the context, or from types that are alike and share a label.",
     starter="""\
 def selectivity(fit, features, labels, types, random_label, train, test):
     # fit(features, labels) → a function from features to predicted labels; features (items, width)
