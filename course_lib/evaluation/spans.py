@@ -1,7 +1,7 @@
 """Stretches of text: named entities as tags and how well they are found, and answers to questions.
 
-Tags: B- begins an entity, I- goes on, O is outside (Ramshaw and Marcus 1995). An entity counts as found only whole:
-same kind, same beginning, same end.
+Tags: B- begins an entity, I- goes on, O is outside (IOB2, Tjong Kim Sang and Veenstra 1999, after Ramshaw and Marcus
+1995). An entity counts as found only whole: same kind, same beginning, same end.
 """
 
 import re

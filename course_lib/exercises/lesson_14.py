@@ -196,7 +196,7 @@ def difference(right_a, right_b, drawn):
         Misconception(
             _spread_around,
             "Mean ± 1.96 standard deviations supposes that the differences have a normal distribution. Often close; "
-            "asked are the quantiles themselves, which suppose nothing.",
+            "asked are the quantiles themselves, which suppose no shape.",
         ),
         Misconception(
             lambda a, b, drawn: ((a.float() - b.float()).mean().item(),) * 2,
@@ -620,7 +620,7 @@ def best_span(start, end, first, threshold):
         Misconception(
             lambda s, e, first, t: _span(s, e, first, t, combine=torch.mul),
             "You multiplied the scores. They are log-probabilities up to a constant, so they add; the product of two "
-            "negative scores would be a fine one.",
+            "negative scores would be positive.",
         ),
     ],
     hints=(
@@ -858,7 +858,7 @@ class MyLoRA(nn.Module):
     misconceptions=[
         Misconception(
             _lora(after=lambda self, rank, alpha: self.linear.requires_grad_(True)),
-            "The old matrix still learns: 54 numbers for 24. Freeze it with `linear.requires_grad_(False)`; that is "
+            "The old matrix still learns: 64 numbers for 24. Freeze it with `linear.requires_grad_(False)`; that is "
             "where the saving comes from.",
         ),
         Misconception(
@@ -877,7 +877,7 @@ class MyLoRA(nn.Module):
         ),
         Misconception(
             _set_scale(lambda rank, alpha: alpha),
-            "You multiplied by alpha. It is alpha / rank: then another rank needs no other learning rate.",
+            "You multiplied by alpha. It is alpha / rank: then another rank hardly needs another learning rate.",
         ),
         Misconception(
             _set_scale(lambda rank, alpha: rank / alpha),

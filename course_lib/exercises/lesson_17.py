@@ -411,7 +411,7 @@ def labels_for(ids, attention_mask, pad_id):
         Misconception(
             lambda ids, attention_mask, pad_id: ids.clone(),
             "The padding is among the labels, as the token 0, which is the end token: the model is trained to write "
-            "the end after the end, and most of a short text's loss is that. The loss leaves out −100.",
+            "the end after the end, and much of a short text's loss is that. The loss leaves out −100.",
         ),
         Misconception(
             lambda ids, attention_mask, pad_id: F.pad(_labels(ids, attention_mask)[:, 1:], (0, 1), value=IGNORED),
@@ -501,7 +501,7 @@ def pad_left(rows, pad_id):
         ),
         Misconception(
             _mask_by_id,
-            "Your mask was made by comparing ids with `pad_id`. Here, as in every GPT that has no padding token of its "
+            "Your mask was made by comparing ids with `pad_id`. Here, as in many GPTs without a padding token of their "
             "own, that is also the end token, and two of these texts *begin* with it: they lost a real token. "
             "The lengths know better.",
         ),
