@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from difflib import SequenceMatcher
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -143,22 +140,17 @@ class Survey(NamedTuple):
 
 
 def survey(view: View, step: int) -> Survey:
-    """Sums, smallest and largest weights; layers side by side, for numpy needs no lock while it reads."""
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as workers:
-        layers = list(workers.map(partial(survey_of_layer, step=step), view.weights))
-    sums, lowest, blocks = zip(*layers, strict=True)
-    return Survey(np.stack(sums), min(lowest), np.stack(blocks))
-
-
-def survey_of_layer(layer: NDArray[np.floating[Any]], step: int) -> Survey:
-    """The same for one layer, (heads, query, key). A head is read from memory once, then from the cache."""
+    """Sums, smallest and largest weights, head by head: a head is read from memory once, then from the cache."""
     sums, blocks, lowest = [], [], math.inf
-    for head in layer:
-        sums.append(head.sum(axis=-1))
-        least = float(head.min())
-        lowest = min(lowest, least if not math.isnan(least) else float(np.nanmin(head, initial=math.inf)))
-        blocks.append(largest_of_blocks(head, step))
-    return Survey(np.stack(sums), lowest, np.stack(blocks))
+    for layer in view.weights:
+        for head in layer:
+            sums.append(head.sum(axis=-1))
+            least = float(head.min())
+            lowest = min(lowest, least if not math.isnan(least) else float(np.nanmin(head, initial=math.inf)))
+            blocks.append(largest_of_blocks(head, step))
+    shape = (view.n_layers, view.n_heads)
+    tables = [np.stack(found).reshape(*shape, *found[0].shape) for found in (sums, blocks)]
+    return Survey(tables[0], lowest, tables[1])
 
 
 def problems_of(view: View, found_in: Survey) -> list[str]:
