@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from course_lib.hub.bert import BERTModel, bert_to_transformers
 from course_lib.hub.folder import TOKENIZER, check_vocabularies, replacing
 from course_lib.hub.formats import FORMATS, Format, explicit_config, to_our_weights, to_their_weights
-from course_lib.hub.places import check_folder, hub_answers, is_path, out_of_reach, quiet
+from course_lib.hub.places import model_folder, quiet
 from course_lib.hub.t5 import ends_sources, t5_to_transformers
 from course_lib.models.encoder_decoder import EncoderDecoder
 from course_lib.models.gpt import GPT, GPTConfig
@@ -154,14 +154,9 @@ def _tokenizers_object(tokenizer: Any) -> Any:
 
 def _load(source: str) -> "PreTrainedModel":
     """A causal language model of `transformers`, from a folder, this machine's cache, or the hub."""
-    if Path(source).is_dir():
-        check_folder(Path(source))
-        with quiet():
-            return _from_folder(source)
-    if is_path(source):
-        raise FileNotFoundError(f"There is no folder {source}.")
+    folder = model_folder(source)
     with quiet():
-        return _by_name(source)
+        return _from_folder(str(folder))
 
 
 def _from_folder(folder: str) -> "PreTrainedModel":
@@ -171,18 +166,3 @@ def _from_folder(folder: str) -> "PreTrainedModel":
         return AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, local_files_only=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"The model in {folder} cannot be loaded, it may be damaged: {error}") from error
-
-
-def _by_name(name: str) -> "PreTrainedModel":
-    """What is on this machine, or else on the hub; FileNotFoundError, at once, where there is neither."""
-    from transformers import AutoModelForCausalLM
-
-    try:
-        return AutoModelForCausalLM.from_pretrained(name, use_safetensors=True, local_files_only=True)
-    except (OSError, ValueError) as error:
-        if not hub_answers():
-            raise FileNotFoundError(out_of_reach(name)) from error
-    try:
-        return AutoModelForCausalLM.from_pretrained(name, use_safetensors=True)
-    except (OSError, ValueError) as error:
-        raise FileNotFoundError(f"The hub has no model {name!r} that can be used here: {error}") from error

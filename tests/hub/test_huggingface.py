@@ -155,7 +155,7 @@ def test_architectures_and_settings_that_we_do_not_have(tmp_path):
 
 
 def test_offline_the_answer_comes_at_once_and_says_what_to_do(monkeypatch):
-    monkeypatch.setattr("course_lib.hub.huggingface.hub_answers", lambda: False)
+    monkeypatch.setattr("course_lib.hub.places.hub_answers", lambda: False)
     start = time.perf_counter()
     with pytest.raises(FileNotFoundError, match=r"'someone/some-gpt2' is not on this machine.*load_model"):
         gpt_from_huggingface("someone/some-gpt2")
