@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from course_lib.evaluation import Interval, answer_score, bootstrap_interval, classification_report, entities_of
@@ -26,7 +26,7 @@ from course_lib.models.bert import (
     BERTForQuestionAnswering,
     BERTForSequenceClassification,
     BERTForTokenClassification,
-    ClassificationOutput,
+    BERTOutput,
 )
 from course_lib.nn.lora import add_lora
 from course_lib.text import WordPieceTokenizer, load_task
@@ -109,20 +109,10 @@ class MeanReader(BERTForSequenceClassification):
 
     needs_pooler = False
 
-    def forward(
-        self,
-        tokens: Int[Tensor, "batch time"],
-        segments: Int[Tensor, "batch time"] | None = None,
-        targets: Int[Tensor, "batch"] | None = None,
-        *,
-        mask: Bool[Tensor, "batch time"] | None = None,
-        return_attentions: bool = False,
-    ) -> ClassificationOutput:
-        """Scores of the labels, shape (batch, labels)."""
-        encoded = self.bert(tokens, segments, mask, return_attentions=return_attentions)
+    def read_from(self, tokens: Int[Tensor, "batch time"], encoded: BERTOutput) -> Float[Tensor, "batch d_model"]:
+        """The mean over the words."""
         words = (tokens >= FIRST_WORD).unsqueeze(-1)  # (batch, time, 1)
-        mean = (encoded.hidden * words).sum(dim=1) / words.sum(dim=1).clamp(min=1)
-        return self._answer(mean, targets, encoded.attentions)
+        return (encoded.hidden * words).sum(dim=1) / words.sum(dim=1).clamp(min=1)
 
 
 class Task:

@@ -363,7 +363,11 @@ class BERTForSequenceClassification(_Classifier):
     ) -> ClassificationOutput:
         """Scores of the labels, shape (batch, labels). Arguments as for `BERT`; `targets` are numbers of labels."""
         encoded = self.bert(tokens, segments, mask, return_attentions=return_attentions)
-        return self._answer(encoded.pooled, targets, encoded.attentions)
+        return self._answer(self.read_from(tokens, encoded), targets, encoded.attentions)
+
+    def read_from(self, tokens: Int[Tensor, "batch time"], encoded: BERTOutput) -> Float[Tensor, "batch d_model"]:
+        """The vector of each text that the label is read from."""
+        return encoded.pooled
 
 
 class BERTForTokenClassification(_Classifier):
