@@ -107,6 +107,7 @@ def test_changed_texts_are_shown() -> None:
     assert changed_texts(before, before) == []
 
 
+@pytest.mark.slow
 def test_peak_memory_counts_children() -> None:
     """What a child process holds is counted with its parent."""
     child = "import time; held = bytearray(150 * 2**20); time.sleep(1)"
@@ -117,6 +118,7 @@ def test_peak_memory_counts_children() -> None:
     assert 150 * 2**20 < peak[0] < 400 * 2**20
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what processes share")
 def test_memory_that_processes_share_counts_once() -> None:
     """A child that is a copy of its parent shares all that neither of them changes."""

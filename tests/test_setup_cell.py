@@ -84,9 +84,7 @@ def repository(tmp_path: Path) -> str:
 
 
 @pytest.mark.slow
-def test_on_colab_the_course_is_installed_and_torch_is_left_alone(
-    colab: Path, repository: str, tmp_path: Path
-) -> None:
+def test_on_colab_the_course_is_installed_and_torch_is_left_alone(colab: Path, repository: str, tmp_path: Path) -> None:
     """The cell really installs the course with pip; Colab's torch is the same file and version afterwards."""
     install, start = _cell(repository)
     script = f"""{install}
@@ -134,6 +132,7 @@ def test_elsewhere_one_sentence_says_what_to_run(tmp_path: Path) -> None:
     assert "`make lab`" in answer.stderr
 
 
+@pytest.mark.slow
 def test_where_the_course_is_installed_the_lesson_starts(tmp_path: Path) -> None:
     """The cell prints its one line and calls no pip, also when it runs a second time on Colab."""
     environment = _clean_environment(PYTHONPATH=str(ROOT), COLAB_RELEASE_TAG="release-colab", PIP_NO_INDEX="1")
@@ -183,7 +182,9 @@ def test_a_new_address_reaches_every_place(checkout: Path) -> None:
 
 def test_links_of_another_kind_stay_as_they_are() -> None:
     """Only the course's own links are rewritten."""
-    text = "[Colab](https://colab.research.google.com/github/old/name/blob/main/notebooks/x.ipynb) [a](https://b.org/c/d)"
+    text = (
+        "[Colab](https://colab.research.google.com/github/old/name/blob/main/notebooks/x.ipynb) [a](https://b.org/c/d)"
+    )
     assert with_address(text, NEW) == text.replace("old/name", "someone/their-copy")
 
 

@@ -161,16 +161,24 @@ class TestFindPython:
     ("output", "sentence"),
     [
         ("OSError: [Errno 28] No space left on device", "the disk is full"),
-        ("ERROR: Could not install packages due to an OSError: [WinError 112] There is not enough space on the disk",
-         "the disk is full"),
+        (
+            "ERROR: Could not install packages due to an OSError: [WinError 112] There is not enough space on the disk",
+            "the disk is full",
+        ),
         ("ERROR: No matching distribution found for torch==2.13.0", "the package torch==2.13.0 cannot be had"),
-        ("ERROR: No matching distribution found for anywidget>=0.9.13 (from -r requirements.txt)",
-         "the package anywidget>=0.9.13 cannot be had"),
-        ("NewConnectionError(...): Name or service\nERROR: No matching distribution found for tqdm",
-         "no answer from the network while fetching tqdm"),
+        (
+            "ERROR: No matching distribution found for anywidget>=0.9.13 (from -r requirements.txt)",
+            "the package anywidget>=0.9.13 cannot be had",
+        ),
+        (
+            "NewConnectionError(...): Name or service\nERROR: No matching distribution found for tqdm",
+            "no answer from the network while fetching tqdm",
+        ),
         ("ReadTimeoutError: Read timed out.", "no answer from the network; check"),
-        ("  Building wheel: finished with status 'error'\nERROR: Failed building wheel for rouge-score\n",
-         "the package rouge-score could not be built"),
+        (
+            "  Building wheel: finished with status 'error'\nERROR: Failed building wheel for rouge-score\n",
+            "the package rouge-score could not be built",
+        ),
         ("ERROR: Failed to build 'old-thing' when getting requirements", "the package old-thing could not be built"),
         ("Collecting a\nERROR: Cannot install a and b\nnote: more", "pip failed with: ERROR: Cannot install a and b"),
         ("", "pip failed with: no message"),

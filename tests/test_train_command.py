@@ -39,6 +39,7 @@ def weights(out) -> torch.Tensor:
 
 
 class TestTrain:
+    @pytest.mark.slow
     @pytest.mark.parametrize("tokenizer", ["char", "bpe"])
     def test_a_corpus_goes_in_and_a_model_comes_out(self, corpus, tmp_path, tokenizer, capsys):
         out = tmp_path / "run"
@@ -52,6 +53,7 @@ class TestTrain:
         assert found.decode(found.encode("3 and 4 make 7.")) == "3 and 4 make 7."
         assert (out / "loss.png").read_bytes().startswith(b"\x89PNG")
 
+    @pytest.mark.slow
     def test_stopped_and_resumed_it_ends_with_the_same_weights(self, corpus, tmp_path, monkeypatch):
         whole, parts = tmp_path / "whole", tmp_path / "parts"
         train(whole, "--corpus", corpus, "--steps", 8, "--dropout", 0.1, *SMALL)
@@ -67,6 +69,7 @@ class TestTrain:
         assert losses(parts) == losses(whole)
         assert torch.equal(weights(parts), weights(whole))
 
+    @pytest.mark.slow
     def test_a_corpus_larger_than_memory_is_read_from_the_disk_and_resumed(self, corpus, tmp_path, monkeypatch):
         whole, parts = tmp_path / "whole", tmp_path / "parts"
         options = ["--corpus", corpus, "--stream", "--steps", 7, *SMALL]
@@ -82,12 +85,14 @@ class TestTrain:
         assert train(parts, "--resume") == 0
         assert torch.equal(weights(parts), weights(whole))
 
+    @pytest.mark.slow
     def test_a_finished_run_can_be_made_longer(self, corpus, tmp_path, capsys):
         train(tmp_path / "run", "--corpus", corpus, "--steps", 3, *SMALL)
         assert train(tmp_path / "run", "--resume", "--steps", 5) == 0
         assert len(losses(tmp_path / "run")) == 5
         assert "planned for 3 steps and is now planned for 5" in capsys.readouterr().out
 
+    @pytest.mark.slow
     def test_long_documents_are_cut_into_windows_and_samples_are_shown(self, tmp_path, capsys):
         text = tmp_path / "long.txt"
         text.write_text("\n".join(f"{n} and {n} make {2 * n}." for n in range(400)))
@@ -96,6 +101,7 @@ class TestTrain:
         assert "step 3: validation loss" in capsys.readouterr().out
         assert list((tmp_path / "run" / "tensorboard").iterdir())
 
+    @pytest.mark.slow
     def test_tiny_world_has_its_floor(self, tmp_path, capsys):
         assert train(tmp_path / "run", "--steps", 1, *SMALL, "--context", 128) == 0
         assert "Floor: " in capsys.readouterr().out
@@ -130,6 +136,7 @@ class TestBadInput:
         assert train(tmp_path / "b", "--corpus", short, *SMALL) == 2
         assert "too short" in capsys.readouterr().err
 
+    @pytest.mark.slow
     def test_a_folder_that_is_taken_or_was_begun_otherwise(self, corpus, tmp_path, capsys):
         train(tmp_path / "run", "--corpus", corpus, "--steps", 2, *SMALL)
         before = losses(tmp_path / "run")
@@ -144,6 +151,7 @@ class TestBadInput:
         assert train(tmp_path / "file" / "run", "--corpus", corpus, *SMALL) == 2
         assert "course: " in capsys.readouterr().err
 
+    @pytest.mark.slow
     def test_damaged_settings(self, corpus, tmp_path, capsys):
         train(tmp_path / "run", "--corpus", corpus, "--steps", 2, *SMALL)
         (tmp_path / "run" / "settings.json").write_text("{")

@@ -20,6 +20,7 @@ DRAW = Exercise(
     id="10.1",
     title="Draw a token yourself",
     inputs=lambda draw: (_probabilities(draw, 7), draw.uniform()),
+    draws=8,
     solution=_draw_token,
     solution_code="""\
 def draw_token(probabilities, u):

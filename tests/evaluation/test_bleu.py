@@ -93,6 +93,7 @@ def test_sacrebleus_score_on_a_thousand_random_and_odd_corpora():
     assert sum(1 < score < 99 for score in scores) > 400
 
 
+@pytest.mark.slow
 def test_what_counts_as_chinese_is_what_sacrebleu_counts():
     ours = {point for point in range(sys.maxunicode + 1) if CHINESE.match(chr(point))}
     theirs = {point for point in range(sys.maxunicode + 1) if TokenizerZh._is_chinese_char(chr(point))}

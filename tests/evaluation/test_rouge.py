@@ -31,6 +31,7 @@ def random_pair(seed: int) -> tuple[str, list[str]]:
     return hypothesis, [text([*hypothesis.split(" "), *WORDS[:4]]) for _ in range(draw.choice([1, 1, 2, 3]))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("characters", [False, True])
 def test_rouge_scores_numbers_on_random_and_odd_texts(characters):
     scorer = RougeScorer(ALL, tokenizer=Characters() if characters else None)

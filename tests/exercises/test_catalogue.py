@@ -2,12 +2,17 @@
 
 import ast
 import importlib
+from functools import partial
+from itertools import combinations
 
 import pytest
 
 from course_lib.exercises import examine
 from course_lib.exercises.catalogue import exercises_of, lessons
+from course_lib.exercises.checker import FIXED_SEEDS
 from course_lib.exercises.source import answer_name, solution_source
+from course_lib.exercises.trial import Case, alike, is_right, run
+from course_lib.exercises.values import same_value
 from tests.exercises.write_messages import list_of, messages_of
 
 EXERCISES = [exercise for lesson in lessons() for exercise in exercises_of(lesson)]
@@ -41,6 +46,23 @@ def test_other_right_answers_pass(exercise):
         assert result.passed, result
 
 
+@each_exercise
+def test_mistakes_are_told_apart_by_the_draws_that_every_check_has(exercise):
+    """Or the message would depend on the fresh draws: the first misconception that behaves alike gives it."""
+    if exercise.is_value:
+        answers = [wrong.answer for wrong in exercise.misconceptions]
+        assert not any(same_value(one, other) for one, other in combinations(answers, 2))
+        return
+    cases = [Case(seed) for seed in FIXED_SEEDS[: exercise.draws // 2]]
+    right = [run(exercise, exercise.solution, case) for case in cases]
+    wrong = [[run(exercise, one.answer, case) for case in cases] for one in exercise.misconceptions]
+    for number, outcomes in enumerate(wrong, 1):
+        assert not all(map(partial(is_right, exercise), outcomes, right)), f"{number} passes"
+        for before, others in enumerate(wrong[: number - 1], 1):
+            assert not all(map(partial(alike, exercise), outcomes, others)), f"{number} is taken for {before}"
+
+
+@pytest.mark.slow
 @each_misconception
 def test_misconception_gets_its_own_message(exercise, wrong):
     """Each one its own: two that behave alike would both get the first one's message."""

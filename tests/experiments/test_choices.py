@@ -34,11 +34,13 @@ class TestStored:
 
 
 class TestRuns:
+    @pytest.mark.slow
     def test_a_short_run_learns_and_the_seed_fixes_it(self, setting):
         stories = setting.documents(setting.stories[:50])
         first, again = (choices.schedule_run(setting, stories, "constant", 0.003, 1, steps=8) for _ in range(2))
         assert first == again < math.log(setting.tokenizer.vocab_size)
 
+    @pytest.mark.slow
     def test_overfitting_is_measured_on_known_and_new_stories(self, setting):
         run = choices.overfit_run(setting, "100 stories", 0, steps=choices.OVERFIT_EVERY)
         assert run["step"] == [choices.OVERFIT_EVERY]
@@ -51,6 +53,7 @@ class TestRuns:
         assert choices.train(setting, model, stories, choices.settings(5, 0)) == []
 
 
+@pytest.mark.slow
 def test_each_colleague_has_one_bug(setting):
     found = {}
     for name, person in colleagues(setting, steps=6):

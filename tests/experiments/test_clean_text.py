@@ -26,6 +26,7 @@ def pages():
     return messy_web(0, scale=0.2)
 
 
+@pytest.mark.slow
 def test_stages_keep_less_and_less_and_controls_are_as_small(pages):
     texts = stages(pages)
     sizes = {name: len(kept) for name, kept in texts.items()}
@@ -72,6 +73,7 @@ def test_loss_is_the_mean_over_all_bytes():
     assert loss_on(model, texts) == pytest.approx(math.log(257), rel=0.1)
 
 
+@pytest.mark.slow
 def test_training_repeats_itself_and_learns():
     texts = ["the cat sat on the mat. " * 20]
     models = [train_on(texts, texts, steps=15) for _ in range(2)]
@@ -79,6 +81,7 @@ def test_training_repeats_itself_and_learns():
     assert losses[0] == losses[1] < 4
 
 
+@pytest.mark.slow
 def test_watching_leaks_gives_a_curve_for_each_set():
     curves = watch_leaks(0, steps=2, every=1)
     assert curves["step"] == [1, 2]

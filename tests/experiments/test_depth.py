@@ -41,6 +41,7 @@ def test_without_the_path_tokens_grow_alike_sooner():
     assert lost.difference[-1] < 0.2 * kept.difference[-1]
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_and_repeats_itself():
     tokens = torch.arange(200) % 7
     runs = []

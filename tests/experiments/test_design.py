@@ -16,6 +16,7 @@ def test_variants_differ_from_gpt2_in_one_thing():
     assert own.unembedding.weight is not own.token_embedding.weight
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_and_repeats_itself():
     tokens = torch.arange(400) % 7
     runs = [design.train(design.make("as GPT-2", seed=0), tokens, rate=0.01, steps=25) for _ in range(2)]
@@ -53,6 +54,7 @@ def test_stored_runs_hold_every_variant_rate_and_seed():
         assert len(stored["start"][name]) == len(design.SEEDS)
 
 
+@pytest.mark.slow
 def test_stored_starts_are_those_of_today():
     others = design.load_tokens()[1]
     for name in ("as GPT-2", "torch's own start"):

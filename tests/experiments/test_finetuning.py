@@ -11,6 +11,7 @@ from course_lib.experiments.finetuning import WAYS, Way, mean_of_seeds, score
 SMALL = "story_bert_small"
 
 
+@pytest.mark.slow
 def test_few_rows_are_other_ones_for_each_seed_and_labels_are_even():
     task = finetuning.task_on("sentiment", SMALL)
     one, other = task.few(30, 0), task.few(30, 1)
@@ -39,6 +40,7 @@ def test_what_learns_in_each_way():
     assert not torch.equal(task.model(WAYS["from scratch"], 0).bert.token_embedding.weight, table)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["sentiment", "entities"])
 def test_a_run_answers_a_mark_for_each_test_row(task):
     found = finetuning.one_run(finetuning.task_on(task, SMALL), Way(layer_decay=0.5), 6, 0, rate=1e-3, steps=2)
@@ -80,6 +82,7 @@ def test_intervals_of_what_is_stored():
     assert difference.score == pytest.approx(found.score - other.score) and difference.high < 0
 
 
+@pytest.mark.slow
 def test_a_stored_run_comes_out_again():
     for size in finetuning.SIZES["entities"] if os.environ.get("COURSE_FULL") else (5,):
         found = finetuning.run_again("entities", "frozen", size)

@@ -3,6 +3,7 @@
 import re
 
 import nbformat
+import pytest
 
 from course_lib.experiments import first_gpt
 from course_lib.lesson_files import NOTEBOOKS
@@ -20,6 +21,7 @@ def test_three_runs_that_end_close_above_the_floor():
         assert runs["floor"] < losses[-1] < losses[0]
 
 
+@pytest.mark.slow
 def test_the_stored_floor_is_the_corpus_own():
     floor = load_corpus("tiny_world").floor.per_character("validation", context_length=first_gpt.CONTEXT)
     assert abs(first_gpt.stored_runs()["floor"] - floor) < 1e-4

@@ -112,6 +112,7 @@ def test_losses_are_told_apart_by_what_can_be_known(model):
 # --- the model that ships ---
 
 
+@pytest.mark.slow
 def test_it_does_what_its_record_says(model, record):
     steps = induction.snapshots()
     assert list(map(str, steps)) == list(record["snapshots"])
@@ -123,6 +124,7 @@ def test_it_does_what_its_record_says(model, record):
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), last.state_dict().values(), strict=True))
 
 
+@pytest.mark.slow
 def test_its_mechanism_is_what_its_record_says(model, record):
     again = json.loads(json.dumps(induction.take_apart(model)))
     assert again.keys() <= record.keys()
@@ -203,6 +205,7 @@ def test_training_repeats_itself_and_seeds_differ():
     assert not torch.equal(one.unembedding.weight, other.unembedding.weight)
 
 
+@pytest.mark.slow
 def test_a_model_is_shipped_with_snapshots_record_and_card(tmp_path, monkeypatch):
     (tmp_path / "manifest.json").write_text('{"files": {"other": {}}}')
     for module in (induction, shipped_models, hub_folder):
@@ -217,6 +220,7 @@ def test_a_model_is_shipped_with_snapshots_record_and_card(tmp_path, monkeypatch
         induction.snapshots()
 
 
+@pytest.mark.slow
 def test_measuring_many_runs_says_what_it_found():
     said = []
     found = induction.run_all(said.append, seeds=(0,), steps=4, every=2)

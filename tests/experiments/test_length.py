@@ -126,6 +126,7 @@ def stored(tmp_path, monkeypatch):
     return results
 
 
+@pytest.mark.slow
 def test_kinds_that_are_asked_for_are_measured_and_the_others_stay(stored):
     experiment.main(["alibi", "--steps", "2", "--seeds", "0"])
     merged = load_results(experiment.NAME)
@@ -134,6 +135,7 @@ def test_kinds_that_are_asked_for_are_measured_and_the_others_stay(stored):
     assert {**merged, "excess": None} == {**stored, "excess": None}
 
 
+@pytest.mark.slow
 def test_curves_that_were_not_measured_alike_are_not_mixed(stored):
     with pytest.raises(ValueError, match="steps = 2, not 3"):
         experiment.merge(stored, stored | {"steps": 3})

@@ -85,6 +85,7 @@ class TestIntervals:
 
 
 class TestRuns:
+    @pytest.mark.slow
     def test_a_run_learns_and_its_seed_fixes_it(self, setting):
         first, again = (modern.run(setting, "base", 0.012, 1, steps=6) for _ in range(2))
         untrained = modern.run(setting, "base", 1e-9, 1, steps=1)

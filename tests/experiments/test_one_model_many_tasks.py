@@ -13,6 +13,7 @@ def test_nothing_is_left_out():
         assert len(many.as_pairs(exchanges[-200:], tokenizer).sources) == 200
 
 
+@pytest.mark.slow
 def test_learns_all_tasks_at_once(monkeypatch):
     monkeypatch.setattr(many, "LONGEST_ANSWER", 8)
     few = {split: rows[::40] for split, rows in text_to_text().items()}
@@ -41,6 +42,7 @@ def test_what_the_scores_are_compared_with():
     assert many.first_sentences("one. two! three.", 2) == "one. two!"
 
 
+@pytest.mark.slow
 def test_a_run_is_stored_with_its_scores_and_some_answers(monkeypatch):
     monkeypatch.setattr(many, "LONGEST_ANSWER", 4)
     monkeypatch.setattr(many, "EXAMPLES", 1)

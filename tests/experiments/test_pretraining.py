@@ -51,6 +51,7 @@ def test_shares_are_those_of_the_rule(setting):
         assert (seen == targets).float().mean().item() == pytest.approx(1 - masked - random, abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pairs, NSP", "ALBERT", "few, static"])
 def test_a_run_answers_shares_and_counts(setting, name):
     found = pretraining.one_run(setting, name, 0, steps=2)

@@ -90,6 +90,7 @@ def test_lstm_starts_with_open_forget_gates_and_rnn_with_an_orthogonal_matrix():
     torch.testing.assert_close(u @ u.T, torch.eye(72), atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_short_training_of_attention_beats_guessing():
     torch.manual_seed(0)
     model = Attention(TASK.vocab_size, 4)
@@ -98,6 +99,7 @@ def test_a_short_training_of_attention_beats_guessing():
     assert accuracy(model, TASK, [4])[0] > 0.8
 
 
+@pytest.mark.slow
 def test_learned_is_the_same_for_the_same_seed_and_learns():
     make = make_models(TASK)["attention"]
     one, other = (recall.learned(make, TASK, Budget(steps=60), 1e-2, seed=1, distance=2) for _ in range(2))

@@ -51,6 +51,7 @@ def test_the_stored_runs_are_those_of_the_recipe():
     assert all(loss > scaling.floor() for seeds in losses.values() for loss in seeds)
 
 
+@pytest.mark.slow
 def test_a_run_begins_as_the_stored_one_did():
     step, loss = scaling.train_one(8, seed=0, until=50)[0]
     then = scaling.stored_runs()[8][0][0]

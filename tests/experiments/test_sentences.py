@@ -33,6 +33,7 @@ def test_labels_by_id_are_the_collators(tokenizer):
         assert torch.equal(ours[name], theirs[name])
 
 
+@pytest.mark.slow
 def test_training_learns_and_looks_when_it_should(tokenizer):
     rows = sentences.gpt_rows(tokenizer, sentences.sentences("train")[:64])
     collate = sentences.collate_gpt(tokenizer.pad_token_id, sentences.by_mask)

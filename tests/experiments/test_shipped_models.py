@@ -32,6 +32,7 @@ def test_the_story_and_the_code_model_are_there():
 
 @pytest.mark.parametrize("name", THERE)
 class TestShipped:
+    @pytest.mark.slow
     def test_reproduces_its_recorded_loss(self, name):
         recorded = record_of(name)["validation" if COURSE_FULL else "first_documents"]
         measured = shipped.measure(name, None if COURSE_FULL else shipped.FEW)
@@ -118,6 +119,7 @@ class TestCommand:
         monkeypatch.setitem(shipped.RECIPES, "story_gpt_small", small)
         return tmp_path
 
+    @pytest.mark.slow
     def test_trains_writes_and_records(self, tiny):
         folder = shipped.train("story_gpt_small", tiny / "runs", say=lambda line: None)
         assert sorted(path.name for path in (folder / "training").iterdir()) == ["step_00002", "step_00004"]
@@ -130,6 +132,7 @@ class TestCommand:
         manifest = json.loads((tiny / "manifest.json").read_text("utf-8"))["files"]
         assert {"other", "models/story_gpt_small/model.safetensors"} <= set(manifest)
 
+    @pytest.mark.slow
     def test_a_stopped_run_ships_nothing_and_goes_on(self, tiny, monkeypatch):
         whole = shipped.train("story_gpt_small", tiny / "whole", say=lambda line: None)
         expected = (whole / "model.safetensors").read_bytes()

@@ -24,6 +24,7 @@ def record() -> dict:
 
 
 class TestShipped:
+    @pytest.mark.slow
     def test_reproduces_its_recorded_scores(self, record):
         recorded = record["scores" if COURSE_FULL else "first_sentences"]
         measured = translator.measure(n_sentences=None if COURSE_FULL else translator.FEW)
@@ -56,6 +57,7 @@ class TestShipped:
             entry = entries[path.relative_to(data_folder()).as_posix()]
             assert entry["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
+    @pytest.mark.slow
     def test_words_that_never_met_are_put_together(self):
         model, tokenizer = load_model(translator.NAME)
         rows = list(load_task("translation")["combinations"])[:8]

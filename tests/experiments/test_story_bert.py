@@ -67,6 +67,7 @@ class TestShipped:
         assert chances.get("she", 0) > chances.get("he", 0)
 
 
+@pytest.mark.slow
 def test_the_command_at_a_size_that_takes_seconds(tmp_path, monkeypatch):
     (tmp_path / "manifest.json").write_text('{"files": {"other": {}}}')
     monkeypatch.setattr(story_bert, "data_folder", lambda: tmp_path)

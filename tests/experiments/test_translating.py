@@ -39,6 +39,7 @@ def test_squeezing_keeps_the_weights_and_changes_the_answers(setting):
         assert not torch.allclose(model(*batch).logits, other(*batch).logits, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_run_answers_scores_and_the_last_one_squeezed_ones(setting):
     found = translating.one_run(setting, "4000 pairs", 0, steps=2)
     assert set(found) == {"loss", "test", "combinations", "squeezed"}
@@ -47,6 +48,7 @@ def test_a_run_answers_scores_and_the_last_one_squeezed_ones(setting):
     assert "squeezed" not in translating.one_run(setting, "mean", 0, steps=1)
 
 
+@pytest.mark.slow
 def test_a_suspect_is_watched(setting):
     found = translating.one_suspect(setting, "Ada", steps=2)
     assert len(found["losses"]) == 1 and len(found["examples"]) == 3

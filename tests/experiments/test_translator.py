@@ -30,6 +30,7 @@ def test_what_is_measured_was_not_seen_in_training():
 class TestCommand:
     """The whole way at a size that takes seconds."""
 
+    @pytest.mark.slow
     def test_trains_writes_and_records(self, tmp_path, monkeypatch):
         (tmp_path / "manifest.json").write_text('{"files": {"other": {}}}')
         monkeypatch.setattr(shipped_models, "data_folder", lambda: tmp_path)

@@ -13,6 +13,7 @@ def test_the_unit_does_not_depend_on_the_cut():
     assert bits_per_byte(3.0, 4, 10) == pytest.approx(bits_per_byte(1.5, 8, 10))
 
 
+@pytest.mark.slow
 def test_the_floor_in_bits_is_the_corpus_floor_in_nats():
     floor, stories = vocabulary._corpus().floor, vocabulary._corpus().validation
     tokenizer = BPETokenizer.train(stories[:9], 257)
@@ -22,6 +23,7 @@ def test_the_floor_in_bits_is_the_corpus_floor_in_nats():
     assert floor_in_bits() == pytest.approx(bits_per_byte(nats, n_tokens, n_bytes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fair", ["same tokens", "same text"])
 def test_a_short_run_learns_and_repeats_itself(fair, monkeypatch):
     monkeypatch.setattr(vocabulary, "TRAIN_STORIES", 200)
@@ -37,6 +39,7 @@ def test_an_unknown_fairness_is_refused():
         train_one(BPETokenizer.train(["a story"], 257), "same steps", 0)
 
 
+@pytest.mark.slow
 def test_the_stored_runs_are_those_of_the_recipe():
     stored = stored_runs()
     table = stored_table("bits_per_byte")["same text"]

@@ -47,6 +47,7 @@ def found(model):
     return miss.rank_all(model, 12)
 
 
+@pytest.mark.slow
 def test_interventions_find_the_truth_and_a_look_at_the_last_layer_misses_half(found):
     assert {len(each) for each in found.values()} == {12}
     precision = {name: row["precision"] for name, row in miss.summary(found).items()}
@@ -104,6 +105,7 @@ def test_distances_between_distributions():
     assert miss.divergence(p, r).item() == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_an_adversary_stays_within_what_is_allowed_and_leaves_the_model_alone(model):
     frozen = miss.frozen_questions(model, 5)
     weights = [parameter.clone() for parameter in model.parameters()]
@@ -124,6 +126,7 @@ def test_a_layer_that_may_not_choose_looks_everywhere_evenly_and_goes_on_doing_s
     assert attentions[0][0, 0, 5, :6].std() > 0
 
 
+@pytest.mark.slow
 def test_an_imitator_answers_the_same_and_looks_elsewhere_in_so_far_as_it_is_told_to(model):
     weights = [parameter.clone() for parameter in model.parameters()]
     same = miss.imitated(model, 0.0, steps=3)
@@ -142,6 +145,7 @@ def test_intervals_hold_the_mean_and_narrow_with_more_values():
     assert wider[1] - wider[0] > high - low
 
 
+@pytest.mark.slow
 def test_the_stored_run_is_repeated_by_its_command_on_fewer_questions(model, found):
     stored, again = miss.stored_runs(), miss.summary(found)
     assert again.keys() == stored["rankings"].keys()

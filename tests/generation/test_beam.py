@@ -27,6 +27,7 @@ def their_beams(theirs, prompt, max_new_tokens, beams, length_penalty, early_sto
     return rows, run.sequences_scores.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_id", [None, 3])
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0, 2.0])

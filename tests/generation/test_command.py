@@ -27,6 +27,7 @@ def test_a_seed_repeats_it(folder, capsys):
     assert runs[0] == runs[1] != runs[2]
 
 
+@pytest.mark.slow
 def test_int8_and_stop(folder, capsys):
     assert main(["sample", folder, "a", "--int8", "--seed", "0", "--stop", "b", "--stop", "c"]) == 0
     out = capsys.readouterr().out.removeprefix("a")

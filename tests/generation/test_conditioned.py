@@ -64,6 +64,7 @@ def test_a_finished_text_ends(model):
     assert ended[0] == whole[0][: whole[0].index(stop, 1) + 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use_cache", [False, True])
 def test_beams_are_scored_as_forward_scores_them(model, use_cache):
     found = beam_search(model, SOURCES, 5, beams=3, length_penalty=0.7, use_cache=use_cache)

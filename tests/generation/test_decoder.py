@@ -53,6 +53,7 @@ def compare(decoders, texts, steps, *, tolerance=1e-4):
             logits = [decoder.step(tokens) for decoder in decoders]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
 @pytest.mark.parametrize("switches", SWITCHES.values(), ids=SWITCHES)
 @pytest.mark.parametrize("positions", POSITIONS)

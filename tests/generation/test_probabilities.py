@@ -108,6 +108,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize("use_cache", [True, False])
 def test_what_is_drawn_follows_the_probabilities(settings, use_cache):

@@ -27,6 +27,7 @@ def test_temperature_zero_is_greedy(gpt):
     assert torch.equal(greedy, tokens)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The text fills")
 @pytest.mark.parametrize("positions", ["learned", "rotary", "alibi", "relative", "none"])
 def test_the_cache_changes_nothing_even_past_the_context(positions):
@@ -64,6 +65,7 @@ def test_a_token_is_drawn_as_multinomial_draws_it():
     assert (found % 3 != 0).all()
 
 
+@pytest.mark.slow
 def test_tokens_of_a_large_vocabulary_are_drawn_with_their_probabilities():
     vocab_size, draws = 2 * RACE_UP_TO, 40_000
     probabilities = torch.zeros(vocab_size)

@@ -97,6 +97,7 @@ def test_hidden_states_and_attention(family, settings):
     assert ours.count_parameters() == theirs.num_parameters()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "kind"), [(f, kind) for f, kinds in HEADS.items() for kind in kinds])
 def test_every_head_both_ways(tmp_path, family, kind):
     settings = CASES[f"{family}: small"][1] | (LABELS if "Classification" in kind else {})

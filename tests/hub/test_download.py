@@ -115,6 +115,7 @@ def fetch(hub: Hub, folder: Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
 
 
+@pytest.mark.slow
 def test_a_download_that_breaks_off_goes_on_where_it_was(hub, tmp_path):
     done = fetch(hub, tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -125,6 +126,7 @@ def test_a_download_that_breaks_off_goes_on_where_it_was(hub, tmp_path):
     assert all(torch.equal(fetched[name], value) for name, value in original().state_dict().items())
 
 
+@pytest.mark.slow
 def test_what_was_fetched_is_not_fetched_again(hub, tmp_path):
     fetch(hub, tmp_path)
     hub.asked.clear()
@@ -132,6 +134,7 @@ def test_what_was_fetched_is_not_fetched_again(hub, tmp_path):
     assert hub.asked == []
 
 
+@pytest.mark.slow
 def test_a_name_that_the_hub_does_not_have_is_said(hub, tmp_path):
     (hub.folder / "config.json").unlink()
     done = fetch(hub, tmp_path)

@@ -50,6 +50,7 @@ LLAMA_SWITCHES = {
 SWITCHES = {**GPT2_SWITCHES, **LLAMA_SWITCHES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", SWITCHES.values(), ids=SWITCHES)
 def test_to_transformers_and_back(tmp_path, make_gpt, settings):
     ours = make_gpt(**settings)

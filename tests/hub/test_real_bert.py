@@ -32,6 +32,7 @@ def tokenizer():
     return WordPieceTokenizer.load(FOLDER / "tokenizer.json")
 
 
+@pytest.mark.slow
 def test_the_same_hidden_states_and_attention(ours):
     theirs = AutoModel.from_pretrained(FOLDER, attn_implementation="eager")
     batch = AutoTokenizer.from_pretrained(FOLDER)(TEXTS, padding=True, return_tensors="pt")
@@ -76,6 +77,7 @@ def mixed_texts() -> list[str]:
     return texts
 
 
+@pytest.mark.slow
 def test_wordpiece_gives_the_real_tokenizers_ids(tokenizer):
     theirs = AutoTokenizer.from_pretrained(FOLDER)
     texts = mixed_texts()
@@ -88,6 +90,7 @@ def test_wordpiece_gives_the_real_tokenizers_ids(tokenizer):
     assert (pair["input_ids"], pair["token_type_ids"]) == tokenizer.encode_pair(first, second)
 
 
+@pytest.mark.slow
 def test_places_are_those_of_the_real_tokenizer(tokenizer):
     theirs = AutoTokenizer.from_pretrained(FOLDER)
     plain = 0
@@ -101,6 +104,7 @@ def test_places_are_those_of_the_real_tokenizer(tokenizer):
     assert plain > 10_000
 
 
+@pytest.mark.slow
 def test_our_folder_keeps_it(tmp_path, ours, tokenizer):
     save_model(tmp_path, ours, tokenizer)
     again, same = load_model(tmp_path)

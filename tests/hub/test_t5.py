@@ -82,6 +82,7 @@ def test_the_biases_of_positions_are_one_table_for_all_blocks_of_a_side():
     assert_close(before.encoder_attentions, after.encoder_attentions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [V1_0, V1_1], ids=["1.0", "1.1"])
 @pytest.mark.parametrize("changes", [{}, {"scale_scores": True}], ids=["T5", "with a scale"])
 @torch.no_grad()
@@ -123,6 +124,7 @@ def their_beams(theirs, source, max_new_tokens, beams, length_penalty, early_sto
 SOURCES = torch.randint(4, 13, (2, 6), generator=torch.Generator().manual_seed(2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [V1_0, V1_1], ids=["1.0", "1.1"])
 @pytest.mark.parametrize("stop_id", [None, 3])
 @pytest.mark.parametrize("early_stopping", [False, True])

@@ -119,6 +119,7 @@ def test_a_head_of_a_bert_that_is_off_is_cut_out_of_w_o(pieces):
     np.testing.assert_allclose(without, reader_for(surgery, pieces).read(MASKED).predictions.probabilities, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", BERTS.values(), ids=BERTS)
 def test_the_stream_of_a_bert_can_be_seen_read_out_and_patched(settings, pieces):
     model = bert(pieces, **settings)
@@ -200,6 +201,7 @@ def test_its_decoders_mask_can_be_taken_off_and_its_other_attentions_stay(charac
         assert np.triu(view.weights[0], 1).max() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", ["encoder", "decoder", "cross"])
 def test_a_head_of_any_of_its_attentions_can_be_switched_off(view, characters):
     model = pair_model(characters, norm_position="pre")
@@ -219,6 +221,7 @@ def test_long_texts_of_an_encoder_decoder_are_cut_and_keep_their_end(characters)
     assert any("were cut" in note for note in reading.notes) and any("decoder's text" in note for note in reading.notes)
 
 
+@pytest.mark.slow
 def test_what_an_encoder_says_can_be_patched_into_another_run(characters):
     model = pair_model(characters, n_decoder_layers=3)
     clean, corrupted = (torch.tensor([[*characters.encode(text), 0]]) for text in ("the cat", "the mat"))

@@ -49,6 +49,7 @@ def test_a_new_lens_corrects_nothing(gpt):
         torch.testing.assert_close(logit_lens(model, TOKENS, lens), logit_lens(model, TOKENS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["bias", "affine"])
 def test_tuning_brings_every_layer_closer_on_texts_it_never_saw(gpt, kind):
     model = gpt(positions="rotary")

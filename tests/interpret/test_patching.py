@@ -55,6 +55,7 @@ def test_one_cell_is_what_the_definition_says(model):
         assert abs(expected) > 1e-3
 
 
+@pytest.mark.slow
 def test_heads_are_patched_at_all_positions_unless_told_otherwise(model):
     together = patch_each(model, CLEAN, CORRUPTED, METRIC, "head")
     assert together.effect.shape == (3, 4)

@@ -172,6 +172,7 @@ def test_value_norms_with_the_weights_add_up_to_what_the_layer_adds(gpt, char_to
 # --- the causal mask, taken off and put on ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", GPTS, ids=lambda settings: settings["positions"])
 def test_a_gpt_without_its_mask_looks_ahead_and_softmax_is_taken_anew(settings, gpt, char_tokenizer):
     reader = reader_for(gpt(**settings), char_tokenizer)
@@ -490,6 +491,7 @@ def test_a_reader_is_a_reader(gpt, char_tokenizer):
     assert (reader.context_length, reader.causal, reader.heads) == (32, True, {"self": (3, 4)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "absent"),
     [("course_lib.interpret", {"torch", "transformers"}), ("course_lib.interpret.readers", {"transformers"})],

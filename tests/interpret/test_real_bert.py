@@ -33,6 +33,7 @@ def reader(model, tokenizer):
     return reader_for(model, tokenizer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [ENGLISH, CHINESE], ids=["English", "Chinese"])
 def test_weights_are_those_of_transformers(text, reader, tokenizer):
     eager = AutoModel.from_pretrained(package.get_model_path(), attn_implementation="eager")

@@ -53,6 +53,7 @@ def measured_flops(run) -> int:
     return counter.get_total_flops()
 
 
+@pytest.mark.slow
 @every_switch
 @pytest.mark.parametrize(("time", "batch"), [(12, 1), (7, 3)])
 def test_flops(settings, time, batch):
@@ -125,6 +126,7 @@ def test_the_published_four_by_the_names_that_people_use():
     assert [count_parameters(config).total for config in GPT2.values()] == list(PUBLISHED.values())
 
 
+@pytest.mark.slow
 def test_flops_of_gpt2_in_full():
     config = named_config("gpt2")
     tokens = torch.zeros(1, 8, dtype=torch.long)

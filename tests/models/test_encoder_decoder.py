@@ -213,6 +213,7 @@ def test_what_is_shared():
     assert not any(name.endswith("bias") for name, _ in relative.named_parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_begins_about_as_good_as_a_guess_and_learns_to_turn_round(kind):
     torch.manual_seed(0)

@@ -79,6 +79,7 @@ class TestCache:
         logits = torch.cat([model(piece, cache=cache).logits for piece in tokens.split(pieces, dim=1)], dim=1)
         assert_close(logits, model(tokens).logits, rtol=1e-4, atol=1e-5)
 
+    @pytest.mark.slow
     @settings(max_examples=25)
     @given(st.sampled_from(POSITIONS), st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(0, 1000))
     @torch.no_grad()
@@ -145,6 +146,7 @@ class TestLoss:
         loss = model(tokens[:, :-1], tokens[:, 1:]).loss
         assert loss.item() == pytest.approx(math.log(97), abs=0.1)
 
+    @pytest.mark.slow
     def test_in_float64_has_exact_gradients(self):
         model = GPT(GPTConfig(5, 4, d_model=4, n_heads=2, n_layers=1, n_kv_heads=1, d_ff=4, norm_eps=0.1)).double()
         tokens, targets = torch.tensor([[1, 4, 0]]), torch.tensor([[4, IGNORED, 2]])
@@ -234,6 +236,7 @@ class TestPositions:
 
 
 class TestParameters:
+    @pytest.mark.slow
     @given(
         st.integers(1, 50),
         st.integers(1, 12),
@@ -317,6 +320,7 @@ class TestParameters:
         assert not torch.allclose(model(tokens).logits, model(tokens).logits)
 
 
+@pytest.mark.slow
 def test_compiles_as_one_graph():
     """In a process of its own: the checks of shapes, which learners do not have, cannot be compiled."""
     program = f"""

@@ -291,6 +291,7 @@ class TestTransformerBlock:
             expected = norm(middle + block.feed_forward(middle), block.feed_forward_norm)
         assert_close(block(x).output, expected)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("norm_position", ["pre", "post", "none"])
     @pytest.mark.parametrize("norm", ["layernorm", "rmsnorm"])
     @pytest.mark.parametrize("need_weights", [False, True])

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from course_lib.plots import drawable, fonts, make_font, style, to_png
 
 
+@pytest.mark.slow
 def test_the_bundled_font_covers_all_chinese_of_the_course():
     held = set(TTFont(fonts.SUBSET).getBestCmap())
     missing = [char for char in sorted(make_font.characters()) if ord(char) not in held]
@@ -34,6 +35,7 @@ def test_what_no_font_has_is_written_as_its_code_point():
     assert drawable("\U0010fffd") == "U+10FFFD"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not make_font.SOURCE.exists(), reason="fonts-noto-cjk is not installed")
 def test_making_the_font_twice_gives_the_same_bytes(tmp_path):
     make_font.make(tmp_path / "one.otf")

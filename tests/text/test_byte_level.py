@@ -45,6 +45,7 @@ def docs():
     return BPETokenizer.train(load_corpus("python_docs").train, 1024)
 
 
+@pytest.mark.slow
 @given(
     st.lists(FEW_LETTERS, min_size=1, max_size=6).filter(any),
     FEW_LETTERS,
@@ -73,6 +74,7 @@ def test_same_merges_and_ids_on_random_unicode(texts, other):
         assert ours.decode(ours.encode(text)) == text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tiny_world", "python_docs", "python_source"])
 def test_same_merges_and_ids_on_the_built_in_corpora(name):
     corpus = load_corpus(name)
@@ -98,6 +100,7 @@ def test_bytes_that_are_no_text_are_decoded_as_the_library_does(docs, ids):
     assert docs.decode(ids) == theirs.decode(ids, skip_special_tokens=False)
 
 
+@pytest.mark.slow
 def test_words_are_cut_as_gpt2_cuts_them():
     """Every character that Python's tables know, after a letter, before a digit, and among signs and spaces."""
     known = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) not in ("Cn", "Cs", "Co")]

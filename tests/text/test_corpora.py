@@ -13,6 +13,7 @@ from course_lib.text import bundled, corpora, load_corpus, load_task, sources
 from course_lib.text.bundled import bundled_file, damaged_files, data_folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["python_docs", "python_source"])
 def test_what_python_carries(name):
     corpus = load_corpus(name)
@@ -215,6 +216,7 @@ def test_a_dataset_without_a_train_split(hub):
         load_corpus("owner/stories")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Salesforce/wikitext", "roneneldan/TinyStories", "karpathy/tiny_shakespeare"])
 @pytest.mark.parametrize("streaming", ["False", "True"])
 def test_offline_each_id_answers_with_one_sentence(name, streaming, tmp_path):

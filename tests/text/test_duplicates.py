@@ -40,6 +40,7 @@ def families():
     return [edited(words, round(share * len(words)), rng) for words in originals for share in (0.0, 0.01, 0.03, 0.08)]
 
 
+@pytest.mark.slow
 def test_recall_against_exact_jaccard(families):
     """All pairs compared exactly: those found by hashing are right, and few at the threshold are missed."""
     threshold = 0.6
@@ -82,6 +83,7 @@ def test_bands_are_chosen_for_the_threshold():
         choose_bands(0.0, 128)
 
 
+@pytest.mark.slow
 def test_groups_and_deduplication(families):
     groups = near_duplicate_groups(families, threshold=0.5)
     kept = deduplicate(families, threshold=0.5)
@@ -117,6 +119,7 @@ def test_shingles_of_chinese_and_of_short_texts():
     assert jaccard(frozenset(), frozenset()) == 1.0
 
 
+@pytest.mark.slow
 def test_the_standard_library_repeats_itself():
     """The tables of encodings are near copies: a split by file alone leaks them."""
     corpus = load_corpus("python_source")
@@ -125,6 +128,7 @@ def test_the_standard_library_repeats_itself():
     assert len(set(near_duplicate_groups(documents, threshold=0.5))) < 0.8 * len(documents)
 
 
+@pytest.mark.slow
 def test_splits_keep_groups_together(families):
     groups = near_duplicate_groups(families, threshold=0.3)
     splits = split_documents(families, groups=groups)

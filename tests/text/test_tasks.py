@@ -14,6 +14,7 @@ from course_lib.text.tiny_world import chinese, world
 from course_lib.text.tiny_world.tasks import ENTITY_TAGS, TASK_SIZES
 
 
+@pytest.mark.slow
 def test_files_are_made_again_byte_for_byte(tmp_path):
     """In a process of its own, with another hash seed, so that no order hangs on hashes."""
     subprocess.run(
@@ -205,6 +206,7 @@ for split in ("validation", "test"):
 """
 
 
+@pytest.mark.slow
 def test_the_data_card_tells_the_truth():
     """Its figures are the program's: sizes of the splits, length, and the floor of each split and context."""
     card = (data_folder() / "README.md").read_text(encoding="utf-8")

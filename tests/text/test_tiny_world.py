@@ -75,17 +75,20 @@ def sub_world(request):
     return lexicon, stories
 
 
+@pytest.mark.slow
 def test_probabilities_of_a_sub_world_add_to_one(sub_world):
     _, stories = sub_world
     assert math.fsum(math.exp(log) for log in stories.values()) == pytest.approx(1.0, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_reading_agrees_with_listing(sub_world):
     lexicon, stories = sub_world
     for story, log in list(stories.items())[:: max(1, len(stories) // 100)]:
         assert log_probability(story, lexicon) == pytest.approx(log, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_character_probabilities_agree_with_brute_force(sub_world):
     """P(next | prefix) from the reader equals the share of all stories that go on so."""
     lexicon, stories = sub_world
@@ -110,6 +113,7 @@ def sub_sample(lexicon):
     return collections.Counter(tell_story(Sampler(rng), lexicon).text for _ in range(1_000))
 
 
+@pytest.mark.slow
 def test_sampling_agrees_with_listing(sub_world):
     """A chi-squared check that the sampler draws stories with their stated probabilities."""
     lexicon, stories = sub_world
@@ -287,6 +291,7 @@ def test_floor_per_token(corpus):
     assert floor.per_token(Pairs(), context_length=30) == pytest.approx(2 * floor.per_character(context_length=60))
 
 
+@pytest.mark.slow
 def test_entropy_of_the_sub_world_is_the_expected_floor(sub_world):
     """The mean of -log P over many samples comes to the entropy, which listing gives exactly."""
     lexicon, stories = sub_world

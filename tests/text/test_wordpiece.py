@@ -57,6 +57,7 @@ def mixed():
     return WordPieceTokenizer.train([*chain(*corpora), *mixed_texts()], 3000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tiny_world", "python_docs", "python_source", "translation"])
 def test_same_vocabulary_and_ids_as_the_library(name):
     """The library numbers the characters inside words at random, and breaks ties by their numbers.
@@ -96,6 +97,7 @@ def test_normalised_and_cut_as_bert_does(text):
     assert split_bert_words(BertNormalizer()(text)) == words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [{"lowercase": False}, {"strip_accents": False}, {"handle_chinese_chars": False}, {"clean_text": False}],
@@ -107,6 +109,7 @@ def test_each_step_of_the_normaliser(settings):
     )
 
 
+@pytest.mark.slow
 def test_equal_to_berttokenizer_on_a_large_mixed_text(mixed, tmp_path):
     transformers = pytest.importorskip("transformers")
     vocabulary = tmp_path / "vocab.txt"
@@ -122,6 +125,7 @@ def test_equal_to_berttokenizer_on_a_large_mixed_text(mixed, tmp_path):
     assert bert("one two")["input_ids"] == mixed.encode_pair("one two")[0]
 
 
+@pytest.mark.slow
 def test_saved_loaded_and_loaded_by_transformers(mixed, tmp_path):
     transformers = pytest.importorskip("transformers")
     path = tmp_path / "tokenizer.json"
@@ -142,6 +146,7 @@ def test_saved_loaded_and_loaded_by_transformers(mixed, tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "value", "message"),
     [

@@ -53,6 +53,7 @@ def test_steps_smaller_than_a_bfloat16_weight_can_show_add_up():
     assert linear.weight.item() == pytest.approx(0.99, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_trainer_learns_in_it_and_keeps_float32_weights():
     documents = Documents([[1, 2, 3, 4, 5, 6, 7, 8]] * 8, 12, end_id=0)
     settings = TrainConfig(
@@ -65,6 +66,7 @@ def test_the_trainer_learns_in_it_and_keeps_float32_weights():
     assert "bfloat16 throughout" in str(trainer.device)
 
 
+@pytest.mark.slow
 def test_compiles_as_one_graph():
     """In a process of its own: the checks of shapes, which learners do not have, cannot be compiled."""
     program = """

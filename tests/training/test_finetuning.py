@@ -50,6 +50,7 @@ class TestTexts:
         assert batch.tokens[0][batch.tokens[0] != 0].tolist() == TOKENIZER.encode_pair(SENTIMENT[0]["text"])[0]
         assert rows.n_targets == 1200 and rows.n_cut == 0 and rows.largest_id < 400
 
+    @pytest.mark.slow
     def test_a_few_texts_are_learned_by_heart(self):
         ends = {"positive": "was happy", "negative": "was sad", "neutral": "went to the zoo"}
         few = [{"text": f"{who} {end}.", "label": x} for who in ("Tom", "Zoe", "Ben", "Mia") for x, end in ends.items()]
@@ -109,6 +110,7 @@ class TestWords:
             expected += [number] + [IGNORED] * (len(piece) - 1)
         assert row.target == [*expected, IGNORED]
 
+    @pytest.mark.slow
     def test_a_few_sentences_are_learned_by_heart(self):
         few = [{name: row[name][:12] for name in ("words", "tags")} for row in ENTITIES.select(range(8))]
         model = BERTForTokenClassification.on(encoder(), self.labels)
@@ -155,6 +157,7 @@ class TestQuestions:
         found = questions(rows, TOKENIZER, 64)
         assert found.rows[1].target == found.rows[2].target == [0, 0] != found.rows[0].target
 
+    @pytest.mark.slow
     def test_a_few_answers_are_learned_by_heart_and_no_answer_too(self):
         told = [
             ("Tom saw a kite.", "Tom", "kite"),

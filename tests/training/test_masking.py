@@ -210,6 +210,7 @@ def test_sentences():
     assert split_sentences(" \n ") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pairs", [True, False], ids=["BERT", "RoBERTa"])
 def test_the_trainer_takes_them_and_the_loss_falls(pairs):
     torch.manual_seed(0)

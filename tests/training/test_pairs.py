@@ -38,6 +38,7 @@ def test_every_pair_once_in_each_pass_and_alike_again_from_one_place():
         assert all(torch.equal(*both) for both in zip(batch, again, strict=True))
 
 
+@pytest.mark.slow
 def test_the_trainer_takes_them():
     torch.manual_seed(0)
     draw = torch.Generator().manual_seed(0)

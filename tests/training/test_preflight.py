@@ -22,6 +22,7 @@ def trainer(**changes) -> Trainer:
     return Trainer(model, train, validation, TrainConfig(**settings))
 
 
+@pytest.mark.slow
 def test_nothing_is_changed():
     plain, looked = trainer(optimizer="muon"), trainer(optimizer="muon")
     random.seed(7), np.random.seed(7), torch.manual_seed(7)
@@ -38,6 +39,7 @@ def test_nothing_is_changed():
         assert torch.equal(one, other)
 
 
+@pytest.mark.slow
 def test_memory_by_kind():
     run = trainer()
     n_parameters = run.model.count_parameters()
@@ -55,6 +57,7 @@ def test_memory_by_kind():
     assert trainer(optimizer="muon").preflight().optimizer < forecast.optimizer
 
 
+@pytest.mark.slow
 def test_the_peak_is_that_of_all_tensors():
     """Two linear maps, by hand: what is there when the gradient of the inner product is made."""
 
@@ -76,6 +79,7 @@ def test_the_peak_is_that_of_all_tensors():
     assert run.preflight().peak == pytest.approx(expected, rel=0.05)
 
 
+@pytest.mark.slow
 def test_flops_are_those_of_the_formula():
     run = trainer()
     matrices = sum(p.numel() for p in run.model.blocks.parameters() if p.ndim == 2) + 50 * 64
@@ -83,6 +87,7 @@ def test_flops_are_those_of_the_formula():
     assert run.preflight().flops_per_token == pytest.approx(6 * matrices + 3 * attention, rel=0.01)
 
 
+@pytest.mark.slow
 def test_the_time_is_about_right():
     run = trainer(size={"d_model": 128, "n_layers": 4}, steps=40, evaluate_every=20)
     forecast = run.preflight()
@@ -92,6 +97,7 @@ def test_the_time_is_about_right():
     assert forecast.seconds == pytest.approx(forecast.step_seconds * 40 + forecast.evaluation_seconds * 2)
 
 
+@pytest.mark.slow
 def test_it_says_so_in_words(monkeypatch):
     forecast = trainer().preflight()
     assert "for 30 steps" in str(forecast)
@@ -104,6 +110,7 @@ def test_it_says_so_in_words(monkeypatch):
     assert "That does not fit. Choose a smaller micro_batch_size" in str(small)
 
 
+@pytest.mark.slow
 def test_documents_of_different_lengths():
     documents = Documents([[1] * n for n in range(1, 60)], 64, end_id=0)
     run = trainer()

@@ -67,6 +67,7 @@ def unbroken() -> Trainer:
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="children are made with os.fork, which Windows does not have")
 def test_a_run_that_is_killed_goes_on_to_the_same_weights(tmp_path):
     command = [sys.executable, "-m", "tests.training.killed_runs", str(tmp_path), "20"]
@@ -83,6 +84,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_weights(tmp_path):
 
 
 class TestResume:
+    @pytest.mark.slow
     @pytest.mark.parametrize("source", [Documents, Drawn])
     @pytest.mark.parametrize("step", [1, 4, 7])
     def test_the_stop_button_saves_and_the_run_goes_on(self, tmp_path, unbroken, source, step, capsys):

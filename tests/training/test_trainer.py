@@ -124,6 +124,7 @@ class TestShardWindows:
         tracemalloc.stop()
         assert peak < 2 * len(shards) / 20  # two bytes for each of the ids would be 4 MB
 
+    @pytest.mark.slow
     def test_interrupted_and_resumed_bit_for_bit(self, shards, tmp_path):
         def run(stop_after: int, resume: bool) -> GPT:
             model = tiny_gpt(vocab_size=shards.vocab_size, dropout=0.1)
@@ -180,6 +181,7 @@ class TestPieces:
 
 
 class TestFit:
+    @pytest.mark.slow
     def test_learns_to_count(self):
         model = tiny_gpt()
         records = trainer(model, steps=150, learning_rate=1e-2).fit(progress=False)
@@ -283,6 +285,7 @@ def limit_memory(model: GPT, rows: int, error: type[RuntimeError] = torch.OutOfM
 
 
 class TestOutOfMemory:
+    @pytest.mark.slow
     @pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
     def test_the_micro_batch_is_halved_the_batch_stays_and_it_is_said(self, error, capsys):
         small, large = tiny_gpt(), tiny_gpt()
@@ -297,6 +300,7 @@ class TestOutOfMemory:
         for a, b in zip(small.parameters(), large.parameters(), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
+    @pytest.mark.slow
     def test_when_not_even_one_row_fits(self):
         model = tiny_gpt()
         limit_memory(model, 0)

@@ -75,6 +75,7 @@ ANSWERING = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", ANSWERING, ids=lambda make: make.__name__)
 def test_an_answer_takes_less_than_100_ms(make, shapes_unchecked):
     torch.manual_seed(0)

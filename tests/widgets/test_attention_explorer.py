@@ -197,6 +197,7 @@ def test_tokens_without_spaces_are_words_of_their_own():
     assert widget.contents["views"][0]["query_words"] == [0, 1, 1]
 
 
+@pytest.mark.slow
 def test_the_first_message_of_a_long_text_is_small():
     widget = explorer(layers=12, heads=12, count=512)
     state = widget.get_state()
@@ -304,6 +305,7 @@ def test_what_cannot_be_answered_is_a_sentence():
     assert answers[1][0]["error"] == "The model has read another text since."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [[1, "a", "self", 0, 1, "", "weights"], ["measures", 1, "a", "self", 0]])
 def test_an_answer_that_the_page_does_not_announce_holds_the_kernel_for_less_than_100_ms(name):
     """The processor's time, the shortest of three: other tests may run beside this one."""

@@ -59,6 +59,7 @@ def test_a_token_cannot_leave_its_string(make):
     assert page.count("</script") == 3 and page.count("<script") == 3  # the guard, RequireJS, BertViz
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [head_view, model_view])
 def test_every_part_of_a_translation_is_as_deep_as_it_is(make):
     view = make(translation())

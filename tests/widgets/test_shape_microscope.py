@@ -46,6 +46,7 @@ def test_no_cell_mixes_sentences_and_places_are_those_of_the_strides(x, wrong):
         assert first == own
 
 
+@pytest.mark.slow
 def test_one_output_holds_view_picture_and_text(x):
     widget = ShapeMicroscope(x, n_heads=2)
     data, metadata = widget._repr_mimebundle_()
