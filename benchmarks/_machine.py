@@ -3,6 +3,8 @@
 import platform
 from pathlib import Path
 
+import torch
+
 
 def processor() -> str:
     """The name of the CPU."""
@@ -11,3 +13,9 @@ def processor() -> str:
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def threads() -> str:
+    """How many threads PyTorch computes with."""
+    count = torch.get_num_threads()
+    return f"{count} thread{'s' * (count != 1)}"

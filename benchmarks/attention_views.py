@@ -39,6 +39,7 @@ from tools.lab_in_browser import chromium, lab_server, open_notebook
 REPORT = Path(__file__).with_suffix(".md")
 MEASURING = Path(__file__).with_suffix(".js").read_text("utf-8")
 MOVES, SWITCHES = 100, 12
+SETTLED = 500  # milliseconds after which an empty page has nothing more to do, as a notebook that is open
 PATIENCE = 20.0  # seconds for all moves, and for all switches, of one tool in one round
 
 
@@ -187,6 +188,8 @@ def local_server() -> Iterator[tuple[str, dict[str, bytes]]]:
     files = {"/": b"<!doctype html><meta charset='utf-8'><title>measured</title><body>"}
 
     class Answer(BaseHTTPRequestHandler):
+        disable_nagle_algorithm = True  # as Jupyter's sockets: or a message's last packet waits for a receipt
+
         def do_GET(self) -> None:
             body = files.get(self.path)
             self.send_response(404 if body is None else 200)
@@ -218,6 +221,7 @@ def measure(browser: Any, tool: Tool, case: Case, weights: list[np.ndarray]) -> 
         page.goto(address + "/")
         if "require.min.js" in tool.scripts:  # a notebook page has it already
             page.add_script_tag(content=tool.scripts["require.min.js"].decode())
+        page.wait_for_timeout(SETTLED)
         start = time.perf_counter()
         files["/message"] = tool.message(weights, tokens)
         in_python = time.perf_counter() - start

@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from benchmarks._machine import processor
+from benchmarks._machine import processor, threads
 from course_lib.files import write_atomically
 from course_lib.generation import generate
 from course_lib.models.gpt import GPT, GPTConfig
@@ -162,7 +162,7 @@ def heading() -> list[str]:
     return [
         "# Memory",
         "",
-        f"`python -m benchmarks.memory` on {processor()}, {torch.get_num_threads()} threads, torch {version('torch')}. "
+        f"`python -m benchmarks.memory` on {processor()}, {threads()}, torch {version('torch')}. "
         f"A GPT of {MODEL['n_layers']} layers × {MODEL['d_model']} with {MODEL['n_heads']} heads, {BATCH} texts at "
         f"once. Peak resident memory in MB above that of the same work at length {SMALLEST}; the exponent leaves out "
         "the shortest length, where what is fixed still counts.",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks._machine import processor
+from benchmarks._machine import processor, threads
 from benchmarks._steps import Size, Timing, course_step, interleaved, transformers_step
 from course_lib.files import write_atomically
 from course_lib.models.gpt import GPT
@@ -65,7 +65,7 @@ def heading(rounds: int, arguments: list[str]) -> list[str]:
         "# A training step",
         "",
         f"`{' '.join(['python -m benchmarks.training_step', *arguments])}` on {processor()}, "
-        f"{torch.get_num_threads()} threads; torch {version('torch')}, transformers "
+        f"{threads()}; torch {version('torch')}, transformers "
         f"{version('transformers')}. {rounds} rounds, interleaved; medians. The "
         "clock is what a user waits for; the time of the CPU, added over the threads, hardly depends on what else the "
         f"machine does, and stands beside it. Precision that the course chooses on this CPU: {chosen}.",

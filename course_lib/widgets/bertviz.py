@@ -24,12 +24,15 @@ from numpy.typing import NDArray
 
 from course_lib import plots
 from course_lib.interpret.reading import Reading, View
+from course_lib.plots.theme import SHOWN_DPI
 from course_lib.widgets.attention_explorer import shortened, visible
 from course_lib.widgets.page import hash_of, json_for_html
 
 MOST_LINES = 100_000  # drawn at once: three to four seconds on a laptop, and the page still answers
 MOST_WEIGHTS = 500_000  # sent to the page: about 4 MB
 NETWORK = "https://cdnjs.cloudflare.com"
+PICTURE_INCHES = 4.6  # the height of the picture that stands in BertViz's place
+SENTENCE = 110  # pixels for what is said above it, and around it
 LABELLED = 40  # tokens whose names still fit into the picture
 
 MISSING = (
@@ -209,12 +212,14 @@ class BertVizView:
         return re.sub(r'"course-(query|key)-(\d+)"', lambda name: json_for_html(sides[name[1]][int(name[2])]), made)
 
     def _height(self, part: Part) -> int:
-        """How high BertViz's drawing is, in pixels; it is laid out in constants."""
+        """How high BertViz's drawing is, in pixels: it is laid out in constants. The picture without it fits too."""
         if self.kind == "head_view":
-            return round(22.5 * part.longest + 90)
-        thumbnails = len(part.layers) * (part.longest * 7 * 12 / part.view.n_heads + 10) + 40
-        detail = 18 * part.longest + 55
-        return round(max(thumbnails, detail) + 50)
+            drawing = 22.5 * part.longest + 90
+        else:
+            thumbnails = len(part.layers) * (part.longest * 7 * 12 / part.view.n_heads + 10) + 40
+            detail = 18 * part.longest + 55
+            drawing = max(thumbnails, detail) + 50
+        return round(max(drawing, PICTURE_INCHES * SHOWN_DPI + SENTENCE))
 
     def __repr__(self) -> str:
         return f"{self.kind}({'; '.join(_size_of(part) for part in self.parts)})"
@@ -295,7 +300,7 @@ def _size_of(part: Part) -> str:
 def _bundle(parts: Sequence[Part]) -> tuple[dict[str, str], dict[str, Any]]:
     """A picture of the first layer of each part, as lines from queries to keys: a notebook output with alt text."""
     plots.style()
-    figure = Figure(figsize=(3.1 * len(parts), 4.6), layout="constrained")
+    figure = Figure(figsize=(3.1 * len(parts), PICTURE_INCHES), layout="constrained")
     for axes, part in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts, strict=True):
         _draw_lines(axes, part)
     sizes = "; ".join(_size_of(part) for part in parts)

@@ -97,6 +97,15 @@ def test_a_missing_network_is_said_and_a_picture_stays(show):
     assert frame.locator("img").evaluate("(img) => img.naturalWidth") > 100
 
 
+@pytest.mark.parametrize("make", [head_view, model_view])
+def test_without_a_network_the_whole_picture_is_seen(show, make):
+    frame, _ = show(make(weights(3), ["a", "b", "c"]), network=False)
+    frame.get_by_text("BertViz cannot draw here").wait_for()
+    frame.locator("img").evaluate("(img) => img.decode()")
+    bottom = frame.locator("img").evaluate("(img) => img.getBoundingClientRect().bottom")
+    assert 400 < bottom <= frame.evaluate("innerHeight")
+
+
 def test_the_frame_cannot_reach_the_notebook(show):
     frame, _ = show(head_view(weights(3), ["a", "b", "c"]))
     frame.wait_for_selector("#vis svg", state="attached")
