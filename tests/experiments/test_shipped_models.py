@@ -63,6 +63,11 @@ class TestShipped:
                 assert entry["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def test_the_story_model_is_within_two_percent_of_the_floor():
+    measured = json.loads((MODELS / "story_gpt" / shipped.RECORD).read_text("utf-8"))["validation"]
+    assert 1 < measured["loss"] / measured["floor"] <= 1.02
+
+
 def test_the_story_model_tells_stories_that_its_world_allows():
     model, tokenizer = load_model("story_gpt")
     start = torch.full((20, 1), tokenizer.end_id)
