@@ -421,7 +421,8 @@ after the other.
   start, {load()} at the end. More than {os.cpu_count()} means that times are longer than they need be, for every tool.
 * Python {platform.python_version()}, {packages}, {_peers.INSPECTUS.replace("==", " ")}; Chromium {browser}, headless.
 * *Data to paint*: from the arrays in Python to the end of the frame that shows them: the tool's work in Python (ours
-  makes the static picture too), the message over a local socket, and the page's work. BertViz's libraries are served
+  makes the static picture too), the message over a local socket, and the page's work. The empty page has rested for
+  {SETTLED / 1000:g} s before, as a notebook that is open has. BertViz's libraries are served
   from the same machine ({libraries}); its page was written for jQuery 2.0.0.
 * *Heap*: what the page's scripts hold after a garbage collection, buffers included. *Nodes*: elements in the page.
 * *Hover*: from a move of the mouse to the end of the frame that answers it, over {MOVES} moves (fewer where they took
