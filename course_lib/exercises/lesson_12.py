@@ -267,6 +267,10 @@ def _never_turned(x: Tensor, weight: Tensor, gain: Tensor, n_heads: int, tables:
     return _rms(split_heads(x @ weight.T, n_heads)) * gain
 
 
+def _not_transposed(x: Tensor, weight: Tensor, gain: Tensor, n_heads: int, tables: RotaryTables) -> Tensor:
+    return apply_rotary(_rms(split_heads(x @ weight, n_heads)) * gain, tables)
+
+
 def _norm_of_the_input(x: Tensor, weight: Tensor, gain: Tensor, n_heads: int, tables: RotaryTables) -> Tensor:
     return apply_rotary(split_heads(_rms(x) @ weight.T, n_heads) * gain, tables)
 
@@ -338,6 +342,11 @@ def prepared_queries(x, weight, gain, n_heads, tables):
         Misconception(
             _never_turned,
             "The queries were not turned: `apply_rotary(…, tables)` comes last, and tells each where it stands.",
+        ),
+        Misconception(
+            _not_transposed,
+            "The weight is applied the wrong way round. PyTorch keeps weights as (outputs, inputs), so it is "
+            "`x @ weight.T`; here both are 12, and nothing complains.",
         ),
         Misconception(
             _norm_of_the_input,
@@ -415,8 +424,8 @@ def orthogonalise(gradient, steps):
             lambda gradient, steps: _flow(
                 gradient, steps, start=lambda g: g / torch.linalg.matrix_norm(g, 2), step=_quintic
             ),
-            "Divided by the largest singular value: a good start, even a better one, but to find that number costs "
-            "what the iteration is there to save. Muon takes `gradient.norm()`.",
+            "Divided by the largest singular value: a good start, even a better one, but that number has to be found "
+            "first, by a decomposition or an iteration of its own. Muon takes `gradient.norm()`.",
         ),
         Misconception(
             lambda gradient, steps: _flow(gradient, steps, step=lambda x: A * x + B * x**3 + C * x**5),
