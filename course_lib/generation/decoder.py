@@ -206,7 +206,7 @@ def working(threads: int | None) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
-SHARED_FROM = 1_500_000
+SHARED_FROM = 400_000
 """Numbers in a model's largest matrix from which on several threads read it faster than one."""
 
 
