@@ -131,6 +131,11 @@ def _python_that_says(folder: Path, version: str) -> str:
 class TestFindPython:
     """Which Python is taken."""
 
+    @pytest.fixture(autouse=True)
+    def nothing_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whoever runs the tests may have named a Python."""
+        monkeypatch.delenv("COURSE_PYTHON", raising=False)
+
     def test_the_first_that_is_new_enough(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Older ones on the way, and ones that do not run, are passed over."""
         old, right = _python_that_says(tmp_path, "3.9.2"), _python_that_says(tmp_path, "3.12.1")
