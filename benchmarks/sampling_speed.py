@@ -25,6 +25,7 @@ from torch import nn
 from benchmarks._machine import processor
 from course_lib.files import write_atomically
 from course_lib.generation import generate
+from course_lib.generation.decoder import SHARED_FROM
 from course_lib.generation.text import document_start
 from course_lib.hub import load_model, to_huggingface
 from course_lib.hub.folder import shipped_models
@@ -191,8 +192,8 @@ def heading() -> list[str]:
         "",
         "The contenders in turn; median milliseconds per token, and the range of the rounds. Same "
         "random weights on both sides (the first greedy tokens are checked to agree), temperature 1, whole vocabulary, "
-        "keys and values kept. Of the numbers of threads the faster counts; this library uses one for a small model "
-        "whatever is set.",
+        "keys and values kept. Of the numbers of threads the faster counts; this library uses one, whatever is set, "
+        f"for a model without a matrix of {SHARED_FROM:,} numbers.",
         "",
         f"Machine: {processor()}, {os.cpu_count()} logical cores, {platform.system()}; Python "
         f"{platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}.",

@@ -21,10 +21,6 @@ from course_lib.exercises.starter import is_blank, is_unsolved
 from course_lib.exercises.trial import Case, Outcome, alike, is_right, run
 from course_lib.exercises.values import describe, equal_shapes, same_value, show
 
-FIXED_SEEDS = tuple(range(1, 13))
-"""Half of an exercise's draws, tried first: the same wrong answer is shown the same example each time, and each
-misconception is told from the others by these alone, so that its message does not hang on luck."""
-
 
 @dataclass(frozen=True)
 class Trial:
@@ -117,10 +113,10 @@ def _examine_function(exercise: Exercise, answer: Any) -> Result:
     if not callable(answer):
         message = f"Hand in the function itself, not what it returns: this is {describe(answer)}."
         return _result(exercise, "wrong", message)
-    fixed = FIXED_SEEDS[: exercise.draws // 2]
-    fresh = [int.from_bytes(os.urandom(4), "big") for _ in range(exercise.draws - len(fixed))]
+    fixed = fixed_cases(exercise)
+    fresh = [Case(int.from_bytes(os.urandom(4), "big")) for _ in range(exercise.draws - len(fixed))]
     trials: list[Trial] = []
-    for case in (Case(seed) for seed in (*fixed, *fresh)):
+    for case in (*fixed, *fresh):
         trials.append(Trial(case, run(exercise, answer, case), _expected(exercise, case)))
         if len(trials) == 1 and is_unsolved(exercise, answer, trials[0].got):
             return _result(exercise, "not started")
@@ -133,6 +129,15 @@ def _examine_function(exercise: Exercise, answer: Any) -> Result:
         if all(alike(exercise, trial.got, run(exercise, wrong.answer, trial.case)) for trial in trials):
             return _recognised(exercise, answer, failed[0], wrong)
     return _explained(exercise, answer, failed[0])
+
+
+def fixed_cases(exercise: Exercise) -> list[Case]:
+    """Half of an exercise's draws, the same in every check, and tried first.
+
+    So the same wrong answer is shown the same example each time, and each misconception is told from the others by
+    these alone: its message does not hang on luck.
+    """
+    return [Case(seed) for seed in range(1, exercise.draws // 2 + 1)]
 
 
 def _expected(exercise: Exercise, case: Case) -> Outcome:

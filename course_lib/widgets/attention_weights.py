@@ -149,8 +149,8 @@ def survey(view: View, step: int) -> Survey:
             lowest = min(lowest, least if not math.isnan(least) else float(np.nanmin(head, initial=math.inf)))
             blocks.append(largest_of_blocks(head, step))
     shape = (view.n_layers, view.n_heads)
-    tables = [np.stack(found).reshape(*shape, *found[0].shape) for found in (sums, blocks)]
-    return Survey(tables[0], lowest, tables[1])
+    all_sums, all_blocks = (np.stack(found).reshape(*shape, *found[0].shape) for found in (sums, blocks))
+    return Survey(all_sums, lowest, all_blocks)
 
 
 def problems_of(view: View, found_in: Survey) -> list[str]:

@@ -9,9 +9,9 @@ import pytest
 
 from course_lib.exercises import examine
 from course_lib.exercises.catalogue import exercises_of, lessons
-from course_lib.exercises.checker import FIXED_SEEDS
+from course_lib.exercises.checker import fixed_cases
 from course_lib.exercises.source import answer_name, solution_source
-from course_lib.exercises.trial import Case, alike, is_right, run
+from course_lib.exercises.trial import alike, is_right, run
 from course_lib.exercises.values import same_value
 from tests.exercises.write_messages import list_of, messages_of
 
@@ -51,9 +51,9 @@ def test_mistakes_are_told_apart_by_the_draws_that_every_check_has(exercise):
     """Or the message would depend on the fresh draws: the first misconception that behaves alike gives it."""
     if exercise.is_value:
         answers = [wrong.answer for wrong in exercise.misconceptions]
-        assert not any(same_value(one, other) for one, other in combinations(answers, 2))
+        assert not any(same_value(one, other, exercise.tolerance) for one, other in combinations(answers, 2))
         return
-    cases = [Case(seed) for seed in FIXED_SEEDS[: exercise.draws // 2]]
+    cases = fixed_cases(exercise)
     right = [run(exercise, exercise.solution, case) for case in cases]
     wrong = [[run(exercise, one.answer, case) for case in cases] for one in exercise.misconceptions]
     for number, outcomes in enumerate(wrong, 1):
