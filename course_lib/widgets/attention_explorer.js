@@ -75,6 +75,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
   let sequence = 0;
   let flying = null; // the matrix that was asked for and has not come
   let late = 0;
+  const landed = () => { flying = null; clearTimeout(late); };
   const asked = new Map(); // what is under way: id → the number of the request
   const here = Math.random();
   /* A front end that waits for its kernel sends the last request only, so each one names all that is under way. */
@@ -92,8 +93,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     else if (urgent && flying === null) {
       flying = key;
       ask([name]);
-      clearTimeout(late);
-      late = setTimeout(() => { flying = null; asked.clear(); trouble("The kernel does not answer: it is busy or gone. What the page holds still works."); }, 5000);
+      late = setTimeout(() => { landed(); asked.clear(); trouble("The kernel does not answer: it is busy or gone. What the page holds still works."); }, 5000);
     }
     return numbers;
   }
@@ -102,7 +102,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     if (!name) return;
     const key = id(name);
     asked.delete(key);
-    if (key === flying) { flying = null; clearTimeout(late); }
+    if (key === flying) landed();
     if (error) { if (key === id(nameNow())) trouble(error); return; }
     const data = bytes("answer_bytes");
     if (name[0] === "measures") { measures.set(key, asFloats(data)); measured(); }
@@ -1180,7 +1180,7 @@ export default course.widget(({ root, get, set, setAll, on, bytes, live, onResiz
     contents = get("contents");
     views = contents.views;
     for (const one of [cache, measures, atlases, asked]) one.clear();
-    flying = null;
+    landed();
     atlases.set(get("focus_of")[1], bytes("atlas"));
     keep(id(get("focus_of")), asHalves(get("focus")));
     readTraits();
