@@ -220,7 +220,10 @@ class MultiHeadAttention(nn.Module):
 
         dropout = self.dropout if self.training else 0.0
         if need_weights or _explicit_is_faster(query):
-            if causal:
+            if causal and mask is None:
+                earlier = _causal_bias(query, key)
+                bias = earlier if bias is None else bias.to(query.dtype) + earlier
+            elif causal:
                 mask = _and_causal(mask, query, key)
             mixed, weights = scaled_dot_product_attention(
                 query, key, value, mask, bias=bias, scale=self.scale, dropout=dropout
@@ -281,6 +284,17 @@ def _and_causal(mask: Tensor | None, query: Tensor, key: Tensor) -> Bool[Tensor,
         return earlier
     check_mask(mask, torch.Size((*query.shape[:-1], key.shape[-2])))
     return mask & earlier
+
+
+def _causal_bias(query: Tensor, key: Tensor) -> Float[Tensor, "query key"]:
+    """`causal_mask` as something to add to the scores: 0 where a query may look, -inf where the key is later.
+
+    What is added needs no pass of its own on the way back, as what is filled in does; and every query may look at
+    itself, so none is blind. Compiled, this is worked out anew for each score: with 32-bit numbers that costs little.
+    """
+    position = torch.arange(key.shape[-2], dtype=torch.int32, device=query.device)
+    asking = position[-query.shape[-2] :, None]
+    return torch.where(position <= asking, 0.0, -math.inf).to(query.dtype)
 
 
 def _explicit_is_faster(query: Tensor) -> bool:

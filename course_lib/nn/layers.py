@@ -1,5 +1,6 @@
 """What surrounds attention: norms, the feed-forward network, and the block that joins them."""
 
+import math
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
@@ -67,13 +68,25 @@ def make_norm(kind: str, d_model: int, *, eps: float = 1e-5, bias: bool = True) 
     return LayerNorm(d_model, eps=eps, bias=bias) if kind == "layernorm" else RMSNorm(d_model, eps=eps)
 
 
+def gelu_tanh(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """GPT-2's GELU: x / 2 · (1 + tanh(z)) with z = √(2/π) · (x + 0.044715 x³).
+
+    (1 + tanh(z)) / 2 is σ(2z). Left to a compiler, σ takes one exponential, and is several times as fast on a CPU.
+
+    Source: Hendrycks and Gimpel 2016, "Gaussian Error Linear Units", section 2.
+    """
+    if torch.compiler.is_compiling():
+        return x * torch.sigmoid(2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
+    return F.gelu(x, approximate="tanh")
+
+
 ACTIVATIONS = {
     "relu": F.relu,
     "gelu": F.gelu,
-    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "gelu_tanh": gelu_tanh,
     "relu2": lambda x: F.relu(x).square(),
     "swiglu": F.silu,
-    "geglu": lambda x: F.gelu(x, approximate="tanh"),
+    "geglu": gelu_tanh,
 }
 GATED = ("swiglu", "geglu")
 """Activations of a second linear map, which decide how much of each number of the first passes."""

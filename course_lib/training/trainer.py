@@ -13,7 +13,7 @@ from course_lib.training.batches import Piece, Source, count_targets, split_batc
 from course_lib.training.checkpoint import CheckpointError, Checkpoints
 from course_lib.training.config import Record, TrainConfig
 from course_lib.training.device import THROUGHOUT, pick_device
-from course_lib.training.memory import is_out_of_memory, release_memory
+from course_lib.training.memory import is_out_of_memory, kept_memory, release_memory
 from course_lib.training.optim import learning_rate_factor, make_optimizers
 from course_lib.training.parallel import Processes, load_model_state, whole
 from course_lib.training.preflight import Forecast, predict
@@ -104,7 +104,7 @@ class Trainer:
         self._started = time.perf_counter() - (self.history[-1].seconds if self.history else 0.0)
         self.model.train()
         try:
-            with self._open_stop_sign() as self._stop, self._progress_bar(progress) as bar:
+            with kept_memory(), self._open_stop_sign() as self._stop, self._progress_bar(progress) as bar:
                 while len(self.history) < config.steps and not self._should_stop():
                     record = self._step(len(self.history))
                     self.history.append(record)

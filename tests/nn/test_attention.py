@@ -556,6 +556,26 @@ class TestMultiHeadAttention:
         assert output.std() > 0
         assert output.mean() == pytest.approx(1.0, abs=0.01)
 
+    @pytest.mark.parametrize("queries", [1, 2, 6])
+    @pytest.mark.parametrize("bias", [None, alibi_bias(4, 2, 6)], ids=["no bias", "alibi"])
+    def test_later_keys_are_masked_alike_with_and_without_another_mask(self, queries, bias):
+        """Alone, the causal mask is added to the scores; beside another mask it is filled in."""
+        attention = MultiHeadAttention(32, 4)
+        x, past = draw(2, queries, 32, seed=0), draw(2, 6 - queries, 32, seed=1)
+        bias = None if bias is None else bias[:, -1:].expand(-1, queries, -1)
+
+        def attend(**options) -> tuple[torch.Tensor, torch.Tensor]:
+            cache = KVCache(2, 4, 6, 8)
+            attention(past, cache=cache)
+            return attention(x, causal=True, bias=bias, cache=cache, need_weights=True, **options)
+
+        (output, weights), (other, others_weights) = attend(), attend(mask=torch.ones(queries, 6, dtype=torch.bool))
+        assert torch.equal(weights, others_weights)
+        assert torch.equal(output, other)
+        gradients = [torch.autograd.grad(y.square().sum(), attention.parameters()) for y in (output, other)]
+        for own, another in zip(*gradients, strict=True):
+            assert_close(own, another)
+
     @pytest.mark.parametrize("need_weights", [False, True])
     @pytest.mark.parametrize("training", [False, True])
     @pytest.mark.parametrize("positions", ["none", "alibi", "rotary"])

@@ -14,7 +14,16 @@ from transformers.models.llama.modeling_llama import LlamaMLP, LlamaRMSNorm
 
 from course_lib.nn.attention import padding_mask
 from course_lib.nn.kv_cache import ContextCache, KVCache
-from course_lib.nn.layers import ACTIVATIONS, GATED, FeedForward, LayerNorm, RMSNorm, TransformerBlock, make_norm
+from course_lib.nn.layers import (
+    ACTIVATIONS,
+    GATED,
+    FeedForward,
+    LayerNorm,
+    RMSNorm,
+    TransformerBlock,
+    gelu_tanh,
+    make_norm,
+)
 
 seeds = st.integers(0, 2**31)
 TOLERANCE = {
@@ -145,6 +154,15 @@ class TestFeedForward:
         else:
             hidden = self.activation(name, linear(layer.up, x))
         assert_close(layer(x), linear(layer.down, hidden))
+
+    def test_what_a_compiler_gets_is_the_same_gelu(self, monkeypatch):
+        x = torch.tensor([-60.0, -5.0, -0.75, 0.0, 1e-4, 0.75, 5.0, 60.0], dtype=torch.float64, requires_grad=True)
+        theirs = F.gelu(x, approximate="tanh")
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+        ours = gelu_tanh(x)
+        assert not torch.equal(ours, theirs)  # it is another formula
+        assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+        assert_close(*(torch.autograd.grad(y.sum(), x)[0] for y in (ours, theirs)), rtol=1e-12, atol=1e-12)
 
     def test_swiglu_equals_llamas(self):
         config = LlamaConfig(hidden_size=12, num_attention_heads=2, intermediate_size=20, hidden_act="silu")

@@ -78,7 +78,8 @@ model = RoundedWeights(GPT(GPTConfig(13, 10, d_model=16, n_heads=4, n_layers=1))
 tokens = torch.randint(13, (2, 6))
 compiled = torch.compile(model, backend="eager", fullgraph=True)
 compiled(tokens, tokens).loss.backward()
-torch.testing.assert_close(compiled(tokens, tokens).loss, model(tokens, tokens).loss)
+# The GELU that a compiler gets is the same, but its parts are rounded to bfloat16 one by one here.
+torch.testing.assert_close(compiled(tokens, tokens).loss, model(tokens, tokens).loss, rtol=1e-3, atol=0)
 print(model.model.token_embedding.weight.grad.dtype)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
