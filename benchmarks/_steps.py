@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import transformers
@@ -100,15 +101,24 @@ class Timing:
     first: float  # seconds of the first step, which prepares and compiles
 
 
-def interleaved(steps: dict[str, Step], rounds: int) -> dict[str, Timing]:
+Clocked = Callable[[], tuple[float, float]]
+"""A step that answers how long it took: by the clock and of the CPU, in seconds."""
+
+
+def clocked(make: Callable[[], Step]) -> Clocked:
+    """The step that `make` answers, with a clock around it."""
+    return partial(_seconds, make())
+
+
+def interleaved(steps: dict[str, Clocked], rounds: int) -> dict[str, Timing]:
     """The median times of each step. Rounds alternate, so that a busy moment of the machine falls on all of them."""
-    first = {name: _seconds(step)[0] for name, step in steps.items()}
+    first = {name: step()[0] for name, step in steps.items()}
     for step in steps.values():
         step()
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}
     for _ in range(rounds):
         for name, step in steps.items():
-            times[name].append(_seconds(step))
+            times[name].append(step())
     return {
         name: Timing(*(1e3 * statistics.median(column) for column in zip(*found, strict=True)), first[name])
         for name, found in times.items()

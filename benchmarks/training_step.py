@@ -10,13 +10,15 @@ CUDA GPU, a model of GPT-2's size follows: step time, utilisation, float16, comp
 import argparse
 import sys
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
 from benchmarks._machine import processor, threads
-from benchmarks._steps import Size, Timing, course_step, interleaved, transformers_step
+from benchmarks._processes import OwnProcess
+from benchmarks._steps import Size, Timing, clocked, course_step, interleaved, transformers_step
 from course_lib.files import write_atomically
 from course_lib.models.gpt import GPT
 from course_lib.training import Documents, TrainConfig, Trainer, pick_device
@@ -27,7 +29,8 @@ from course_lib.training.preflight import matmul_speed
 REPORT = Path(__file__).with_suffix(".md")
 SIZES = (Size(4, 4, 128, 64, 12), Size(6, 6, 384, 256, 8), Size(4, 8, 256, 128, 32))
 PEER, PLAIN = "transformers, float32", "course, float32"
-EAGER, OWN = "course, bfloat16 throughout", "course, its own choice: that, compiled"
+PLAIN_COMPILED, EAGER = "course, float32, compiled", "course, bfloat16 throughout"
+OWN = "course, its own choice: that, compiled"
 AIMS = {PLAIN: (1.25, 1.25, 1.25), OWN: (3.0, 3.5, 3.5)}
 GPT2_SMALL = Size(12, 12, 768, 1024, 8, vocab_size=50_257)
 
@@ -47,16 +50,23 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def measure(size: Size, rounds: int, *, compiled: bool) -> dict[str, Timing]:
-    """The contenders at one size."""
+    """The contenders at one size, each in a process of its own."""
     fast = THROUGHOUT if pick_device("cpu").dtype == torch.bfloat16 else "float32"
-    steps = {
-        PEER: transformers_step(size),
-        PLAIN: course_step(size, "float32"),
-        EAGER: course_step(size, fast),
+    makers = {
+        PEER: partial(transformers_step, size),
+        PLAIN: partial(course_step, size, "float32"),
+        PLAIN_COMPILED: partial(course_step, size, "float32", compiled=True),
+        EAGER: partial(course_step, size, fast),
+        OWN: partial(course_step, size, fast, compiled=True),
     }
-    if compiled:
-        steps[OWN] = course_step(size, fast, compiled=True)
-    return interleaved(steps, rounds)
+    if not compiled:
+        del makers[PLAIN_COMPILED], makers[OWN]
+    steps = {name: OwnProcess(partial(clocked, make), keep_memory=name != PEER) for name, make in makers.items()}
+    try:
+        return interleaved(steps, rounds)
+    finally:
+        for step in steps.values():
+            step.close()
 
 
 def heading(rounds: int, arguments: list[str]) -> list[str]:
@@ -66,7 +76,7 @@ def heading(rounds: int, arguments: list[str]) -> list[str]:
         "",
         f"`{' '.join(['python -m benchmarks.training_step', *arguments])}` on {processor()}, "
         f"{threads()}; torch {version('torch')}, transformers "
-        f"{version('transformers')}. {rounds} rounds, interleaved; medians. The "
+        f"{version('transformers')}. Each contender in a process of its own; {rounds} rounds, interleaved; medians. The "
         "clock is what a user waits for; the time of the CPU, added over the threads, hardly depends on what else the "
         f"machine does, and stands beside it. Precision that the course chooses on this CPU: {chosen}.",
         "",
@@ -110,7 +120,8 @@ def cuda_section(rounds: int) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     for precision in ("bfloat16", "float16"):
-        timings = interleaved({name: make(precision) for name, make in contenders.items()}, rounds)
+        steps = {name: clocked(partial(make, precision)) for name, make in contenders.items()}
+        timings = interleaved(steps, rounds)
         speed = matmul_speed(pick_device("cuda", precision))
         for name, timing in timings.items():
             per_second = size.batch * size.context / (timing.clock / 1e3)
