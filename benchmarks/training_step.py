@@ -75,8 +75,8 @@ def heading(rounds: int, arguments: list[str]) -> list[str]:
         "# A training step",
         "",
         f"`{' '.join(['python -m benchmarks.training_step', *arguments])}` on {processor()}, "
-        f"{threads()}; torch {version('torch')}, transformers "
-        f"{version('transformers')}. Each contender in a process of its own; {rounds} rounds, interleaved; medians. The "
+        f"{threads()}; torch {version('torch')}, transformers {version('transformers')}. Each contender in a process "
+        f"of its own; {rounds} rounds, interleaved; medians. The "
         "clock is what a user waits for; the time of the CPU, added over the threads, hardly depends on what else the "
         f"machine does, and stands beside it. Precision that the course chooses on this CPU: {chosen}.",
         "",

@@ -127,15 +127,15 @@ class Cost:
 def activation_numbers(config: GPTConfig, time: int, batch: int = 1, *, fused: bool = True) -> int:
     """How many numbers the forward pass of a GPT keeps for the backward pass.
 
-    Exact for GPT-2's choices (a test compares it with what autograd holds), near it for others. Each block keeps 18
-    vectors of width d_model for each token, when d_ff = 4 · d_model: both norms' inputs, scaled inputs and outputs (6),
-    query, key, value and what attention made of them (4), the feed-forward's inner vector before and after its
-    activation (2 · d_ff). Without the fused kernel it also keeps every attention weight.
+    Exact for GPT-2's choices (a test compares it with what autograd holds), near it for others. Each block keeps 16
+    vectors of width d_model for each token, when d_ff = 4 · d_model: both norms' inputs and outputs (4), query, key,
+    value and what attention made of them (4), the feed-forward's inner vector before and after its activation
+    (2 · d_ff). Without the fused kernel it also keeps every attention weight.
     """
     inner = (4 if config.activation == "swiglu" else 2) * inner_width(config)
-    # A norm keeps one number a token besides; the fused kernel one a head, each row's logarithm of the softmax's sum.
-    attention = config.n_heads * (1 if fused else time)
-    per_block = 10 * config.d_model + inner + 2 + attention
+    # The fused kernel of attention keeps one number a head besides: each row's logarithm of the softmax's sum.
+    attention = 4 * config.d_model + config.n_heads * (1 if fused else time)
+    per_block = 2 * _norm(config) + attention + inner
     return batch * time * config.n_layers * per_block + _ends(config, time, batch)
 
 
@@ -181,6 +181,11 @@ def cost_of(plan: Plan) -> Cost:
     return Cost(count_parameters(plan.config).total, flops, memory_of(plan), seconds)
 
 
+def _norm(config: GPTConfig) -> int:
+    """What a norm keeps for each token: input, output, mean and spread; RMSNorm, in steps, the scaled input too."""
+    return 2 * config.d_model + 2 if config.norm == "layernorm" else 3 * config.d_model + 1
+
+
 def _ends(config: GPTConfig, time: int, batch: int) -> int:
     """What is kept outside the blocks: by the last norm, and the logarithm of each token's probability."""
-    return batch * time * (3 * config.d_model + 1 + config.vocab_size)
+    return batch * time * (_norm(config) + config.vocab_size)

@@ -1,6 +1,7 @@
 """Norms, feed-forward and the block against torch's and transformers' modules with the same weights."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from course_lib.nn.layers import (
     RMSNorm,
     TransformerBlock,
     gelu_tanh,
+    layer_norm,
     make_norm,
 )
 
@@ -57,8 +59,10 @@ class TestNorms:
 
         norm = randomise(LayerNorm(d_model, eps=eps)).to(dtype)
         output, expected = norm(x), F.layer_norm(x, (d_model,), norm.weight, norm.bias, eps)
-        assert output.dtype == dtype
-        assert_close(output, expected, rtol=1e-3, atol=1e-4)  # where all features are near one another, rounding shows
+        formula = layer_norm(x, norm.weight, norm.bias, eps=eps)
+        assert output.dtype == formula.dtype == dtype
+        assert torch.equal(output, expected)
+        assert_close(formula, expected, rtol=1e-3, atol=1e-4)  # where all features are near one another, rounding shows
 
         norm = randomise(RMSNorm(d_model, eps=eps)).to(dtype)
         output, expected = norm(x), F.rms_norm(x, (d_model,), norm.weight, eps)
@@ -73,9 +77,14 @@ class TestNorms:
         theirs = nn.LayerNorm(48, eps=eps, bias=bias).to(dtype)
         theirs.load_state_dict(ours.state_dict())
         x = (3 * torch.randn(2, 5, 48) + 1).to(dtype)
-        output = ours(x)
-        assert output.dtype == dtype
-        assert_close(output, theirs(x), **TOLERANCE[dtype])
+        for output in (ours(x), layer_norm(x, ours.weight, ours.bias, eps=eps)):
+            assert output.dtype == dtype
+            assert_close(output, theirs(x), **TOLERANCE[dtype])
+
+    def test_a_compiler_gets_the_formula(self, monkeypatch):
+        norm, x = randomise(LayerNorm(48)), torch.randn(2, 5, 48)
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+        assert torch.equal(norm(x), layer_norm(x, norm.weight, norm.bias))
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])  # Llama's has no float64
     def test_rms_norm_equals_torchs_and_llamas(self, dtype):
@@ -89,11 +98,13 @@ class TestNorms:
         # Mean 3, variance (4 + 0 + 4)/3 = 8/3 dividing by 3, not by 2.
         x = torch.tensor([[1.0, 3.0, 5.0]])
         spread = math.sqrt(8 / 3)
-        assert_close(LayerNorm(3, eps=0.0)(x), torch.tensor([[-2 / spread, 0.0, 2 / spread]]))
+        for norm in (LayerNorm(3, eps=0.0), partial(layer_norm, weight=torch.ones(3), eps=0.0)):
+            assert_close(norm(x), torch.tensor([[-2 / spread, 0.0, 2 / spread]]))
         # Mean of squares (9 + 16)/2 = 12.5.
         assert_close(RMSNorm(2, eps=0.0)(torch.tensor([[3.0, 4.0]])), torch.tensor([[3.0, 4.0]]) / math.sqrt(12.5))
         # ε stands inside the root: with ε = 3 and variance 1, the root is 2; outside it would be 1 + 3.
-        assert_close(LayerNorm(2, eps=3.0)(torch.tensor([[-1.0, 1.0]])), torch.tensor([[-0.5, 0.5]]))
+        for norm in (LayerNorm(2, eps=3.0), partial(layer_norm, weight=torch.ones(2), eps=3.0)):
+            assert_close(norm(torch.tensor([[-1.0, 1.0]])), torch.tensor([[-0.5, 0.5]]))
         assert_close(RMSNorm(2, eps=3.0)(torch.tensor([[-1.0, 1.0]])), torch.tensor([[-0.5, 0.5]]))
 
     def test_a_constant_vector_gives_no_nan(self):
