@@ -5,7 +5,8 @@
 Writes `sampling_speed.md` beside this file, and what was measured into `sampling_speed.json`, where `--only` replaces
 one part and leaves the others. Both sides have the same random weights, draw from the whole vocabulary at
 temperature 1 and keep keys and values. Each is run on one thread and on as many as torch takes by itself, and the
-faster of the two counts. Rounds alternate, so that whatever else the machine does falls on all.
+faster of the two counts. Each contender has a process of its own, and rounds alternate, so that whatever else the
+machine does falls on all.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,6 +25,7 @@ import transformers
 from torch import nn
 
 from benchmarks._machine import processor
+from benchmarks._processes import OwnProcess
 from course_lib.files import write_atomically
 from course_lib.generation import generate
 from course_lib.generation.decoder import SHARED_FROM
@@ -85,35 +88,48 @@ Times = dict[str, dict[str, dict[str, list[float]]]]
 
 def measure(task: Task, rounds: int, numbers: list[int]) -> Times:
     """Milliseconds per token, of the clock and of the CPU, for each contender and number of threads."""
+    contenders = {name: OwnProcess(partial(sampler, name, task)) for name in ("transformers", "float32", "int8")}
+    times = {name: {str(n): {"wall": [], "cpu": []} for n in numbers} for name in contenders}
+    try:
+        assert contenders["float32"](1, True) == contenders["transformers"](1, True)
+        for turn in range(rounds + 1):  # the first is not counted: it fills caches and packs weights
+            for threads in numbers:
+                for name, run in contenders.items():
+                    wall, cpu = run(threads)
+                    if turn:
+                        times[name][str(threads)]["wall"].append(1e3 * wall / task.tokens)
+                        times[name][str(threads)]["cpu"].append(1e3 * cpu / task.tokens)
+    finally:
+        for run in contenders.values():
+            run.close()
+    return times
+
+
+def sampler(name: str, task: Task) -> Callable[..., list[int] | tuple[float, float]]:
+    """A contender with the weights of seed 0: the seconds of its tokens on so many threads, or its likeliest tokens."""
+    transformers.logging.set_verbosity_error()
     torch.manual_seed(0)
     model = GPT(task.config).eval()
-    theirs = to_huggingface(model)
     start = torch.zeros(1, 1, dtype=torch.long)
-    usual = {"attention_mask": torch.ones_like(start), "pad_token_id": 0, "eos_token_id": None}
-    greedy = {"max_new_tokens": 12, "do_sample": False, **usual}
-    assert torch.equal(generate(model, start, 12, temperature=0.0), theirs.generate(start, **greedy))
+    if name == "transformers":
+        theirs = to_huggingface(model)
+        usual = {"attention_mask": torch.ones_like(start), "pad_token_id": 0, "eos_token_id": None, "use_cache": True}
+        draw = partial(theirs.generate, start, max_new_tokens=task.tokens, do_sample=True, top_k=0, **usual)
+        likeliest = partial(theirs.generate, start, max_new_tokens=12, do_sample=False, **usual)
+    else:
+        model = quantize_int8(model) if name == "int8" else model
+        draw = partial(generate, model, start, task.tokens)
+        likeliest = partial(generate, model, start, 12, temperature=0.0)
 
-    eight = quantize_int8(model)
-    contenders: dict[str, Callable[[], object]] = {
-        "transformers": lambda: theirs.generate(
-            start, max_new_tokens=task.tokens, do_sample=True, top_k=0, use_cache=True, **usual
-        ),
-        "float32": lambda: generate(model, start, task.tokens),
-        "int8": lambda: generate(eight, start, task.tokens),
-    }
-    before = torch.get_num_threads()
-    times = {name: {str(n): {"wall": [], "cpu": []} for n in numbers} for name in contenders}
-    for turn in range(rounds + 1):  # the first is not counted: it fills caches and packs weights
-        for threads in numbers:
-            torch.set_num_threads(threads)
-            for name, run in contenders.items():
-                wall, cpu = time.perf_counter(), time.process_time()
-                run()
-                if turn:
-                    times[name][str(threads)]["wall"].append(1e3 * (time.perf_counter() - wall) / task.tokens)
-                    times[name][str(threads)]["cpu"].append(1e3 * (time.process_time() - cpu) / task.tokens)
-    torch.set_num_threads(before)
-    return times
+    def run(threads: int, greedy: bool = False) -> list[int] | tuple[float, float]:
+        torch.set_num_threads(threads)
+        if greedy:
+            return likeliest()[0].tolist()
+        wall, cpu = time.perf_counter(), time.process_time()
+        draw()
+        return time.perf_counter() - wall, time.process_time() - cpu
+
+    return run
 
 
 def table(task: Task, times: Times, load: float) -> list[str]:
@@ -190,10 +206,10 @@ def heading() -> list[str]:
         "",
         "    python -m benchmarks.sampling_speed",
         "",
-        "The contenders in turn; median milliseconds per token, and the range of the rounds. Same "
-        "random weights on both sides (the first greedy tokens are checked to agree), temperature 1, whole vocabulary, "
-        "keys and values kept. Of the numbers of threads the faster counts; this library uses one, whatever is set, "
-        f"for a model without a matrix of {SHARED_FROM:,} numbers.",
+        "The contenders in turn, each in a process of its own; median milliseconds per token, and the range of the "
+        "rounds. Same random weights on both sides (the first greedy tokens are checked to agree), temperature 1, "
+        "whole vocabulary, keys and values kept. Of the numbers of threads the faster counts; this library uses one, "
+        f"whatever is set, for a model without a matrix of {SHARED_FROM:,} numbers.",
         "",
         f"Machine: {processor()}, {os.cpu_count()} logical cores, {platform.system()}; Python "
         f"{platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}.",

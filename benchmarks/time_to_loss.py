@@ -32,7 +32,7 @@ from course_lib.text.tokenizers import CharTokenizer
 from course_lib.training import Record, TrainConfig, Trainer, Windows, pick_device
 from course_lib.training.device import THROUGHOUT
 
-LADDER = (110, 120, 130, 140, 150, 160, 175, 200, 250)
+LADDER = (*range(110, 181, 5), 200, 250)
 """Numbers of steps to try, from the fewest on."""
 CONTEXT, SIZE = 64, {"d_model": 128, "n_heads": 4, "n_layers": 4, "bias": False}
 FAST_KIND = {
@@ -76,7 +76,7 @@ FAST = Recipe(
     TrainConfig(
         steps=LADDER[-1],
         batch_size=24,
-        learning_rate=0.01,
+        learning_rate=0.006,
         warmup_steps=20,
         optimizer="muon",
         precision=THROUGHOUT if pick_device("cpu").dtype == torch.bfloat16 else "float32",

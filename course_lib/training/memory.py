@@ -19,7 +19,7 @@ def kept_memory() -> Iterator[None]:
     """Keep what is freed meanwhile in the process, for whoever asks next.
 
     Each step of a training run frees what the next one needs again. On Linux the C library gives large blocks back to
-    the system; their pages are then fetched anew one by one and filled with zeros, which can take a fifth of a step.
+    the system; their pages are then fetched anew one by one and filled with zeros, which can take a sixth of a step.
     Afterwards they go back. On other systems nothing is changed.
 
     Source: mallopt(3); the thresholds afterwards are where the library's own adjusting ends.
