@@ -69,7 +69,9 @@ def causal_mask(
             f"A causal mask needs at least as many keys as queries, but got {n_query} queries and {n_key} keys: "
             "the first queries would have nothing to look at."
         )
-    return torch.ones(n_query, n_key, dtype=torch.bool, device=device).tril(diagonal=n_key - n_query)
+    # Compiled, this is worked out anew for each score: 32-bit numbers are compared as fast as the scores are added.
+    position = torch.arange(n_key, dtype=torch.int32, device=device)
+    return position <= position[n_key - n_query :, None]
 
 
 def padding_mask(tokens: Int[Tensor, "batch key"], pad_id: int) -> Bool[Tensor, "batch 1 1 key"]:
@@ -290,11 +292,10 @@ def _causal_bias(query: Tensor, key: Tensor) -> Float[Tensor, "query key"]:
     """`causal_mask` as something to add to the scores: 0 where a query may look, -inf where the key is later.
 
     What is added needs no pass of its own on the way back, as what is filled in does; and every query may look at
-    itself, so none is blind. Compiled, this is worked out anew for each score: with 32-bit numbers that costs little.
+    itself, so none is blind.
     """
-    position = torch.arange(key.shape[-2], dtype=torch.int32, device=query.device)
-    asking = position[-query.shape[-2] :, None]
-    return torch.where(position <= asking, 0.0, -math.inf).to(query.dtype)
+    allowed = causal_mask(query.shape[-2], key.shape[-2], device=query.device)
+    return torch.where(allowed, 0.0, -math.inf).to(query.dtype)
 
 
 def _explicit_is_faster(query: Tensor) -> bool:

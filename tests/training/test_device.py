@@ -74,12 +74,13 @@ import torch
 from course_lib.models.gpt import GPT, GPTConfig
 from course_lib.training.device import RoundedWeights
 
-model = RoundedWeights(GPT(GPTConfig(13, 10, d_model=16, n_heads=4, n_layers=1)), torch.bfloat16)
+# Neither a LayerNorm nor a GELU: of these a compiler gets the formulas, whose parts are rounded one by one here.
+config = GPTConfig(13, 10, d_model=16, n_heads=4, n_layers=1, norm="rmsnorm", activation="relu")
+model = RoundedWeights(GPT(config), torch.bfloat16)
 tokens = torch.randint(13, (2, 6))
 compiled = torch.compile(model, backend="eager", fullgraph=True)
 compiled(tokens, tokens).loss.backward()
-# The GELU that a compiler gets is the same, but its parts are rounded to bfloat16 one by one here.
-torch.testing.assert_close(compiled(tokens, tokens).loss, model(tokens, tokens).loss, rtol=1e-3, atol=0)
+torch.testing.assert_close(compiled(tokens, tokens).loss, model(tokens, tokens).loss)
 print(model.model.token_embedding.weight.grad.dtype)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
