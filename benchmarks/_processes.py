@@ -6,9 +6,9 @@ how long the others wait for memory.
 
 import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 
 from course_lib.training.memory import kept_memory
 
@@ -37,6 +37,18 @@ class OwnProcess:
     def close(self) -> None:
         """End the process."""
         self._pool.shutdown()
+
+
+@contextmanager
+def own_processes(
+    makers: Mapping[str, Callable[[], Callable]], *, keep_memory: Callable[[str], bool] = lambda name: False
+) -> Iterator[dict[str, OwnProcess]]:
+    """A process for each contender, by its name, until the end of the block."""
+    with ExitStack() as stack:
+        yield {
+            name: stack.enter_context(closing(OwnProcess(make, keep_memory=keep_memory(name))))
+            for name, make in makers.items()
+        }
 
 
 class _Here:

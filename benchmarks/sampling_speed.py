@@ -25,7 +25,7 @@ import transformers
 from torch import nn
 
 from benchmarks._machine import processor
-from benchmarks._processes import OwnProcess
+from benchmarks._processes import own_processes
 from course_lib.files import write_atomically
 from course_lib.generation import generate
 from course_lib.generation.decoder import SHARED_FROM
@@ -65,7 +65,6 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, nargs="*", help="numbers of threads (1, and torch's own choice)")
     parser.add_argument("--only", choices=[*TASKS, "perplexity"], help="one part; the others stay")
     options = parser.parse_args(arguments)
-    transformers.logging.set_verbosity_error()
     measured = json.loads(MEASURED.read_text("utf-8")) if MEASURED.exists() else {}
     for part in [options.only] if options.only else [*TASKS, "perplexity"]:
         if part == "perplexity":
@@ -88,9 +87,9 @@ Times = dict[str, dict[str, dict[str, list[float]]]]
 
 def measure(task: Task, rounds: int, numbers: list[int]) -> Times:
     """Milliseconds per token, of the clock and of the CPU, for each contender and number of threads."""
-    contenders = {name: OwnProcess(partial(sampler, name, task)) for name in ("transformers", "float32", "int8")}
-    times = {name: {str(n): {"wall": [], "cpu": []} for n in numbers} for name in contenders}
-    try:
+    makers = {name: partial(sampler, name, task) for name in ("transformers", "float32", "int8")}
+    times = {name: {str(n): {"wall": [], "cpu": []} for n in numbers} for name in makers}
+    with own_processes(makers) as contenders:
         assert contenders["float32"](1, True) == contenders["transformers"](1, True)
         for turn in range(rounds + 1):  # the first is not counted: it fills caches and packs weights
             for threads in numbers:
@@ -99,9 +98,6 @@ def measure(task: Task, rounds: int, numbers: list[int]) -> Times:
                     if turn:
                         times[name][str(threads)]["wall"].append(1e3 * wall / task.tokens)
                         times[name][str(threads)]["cpu"].append(1e3 * cpu / task.tokens)
-    finally:
-        for run in contenders.values():
-            run.close()
     return times
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from benchmarks._machine import processor, threads
-from benchmarks._processes import OwnProcess
+from benchmarks._processes import own_processes
 from benchmarks._steps import Size, Timing, clocked, course_step, interleaved, transformers_step
 from course_lib.files import write_atomically
 from course_lib.models.gpt import GPT
@@ -61,12 +61,9 @@ def measure(size: Size, rounds: int, *, compiled: bool) -> dict[str, Timing]:
     }
     if not compiled:
         del makers[PLAIN_COMPILED], makers[OWN]
-    steps = {name: OwnProcess(partial(clocked, make), keep_memory=name != PEER) for name, make in makers.items()}
-    try:
+    timed = {name: partial(clocked, make) for name, make in makers.items()}
+    with own_processes(timed, keep_memory=lambda name: name != PEER) as steps:
         return interleaved(steps, rounds)
-    finally:
-        for step in steps.values():
-            step.close()
 
 
 def heading(rounds: int, arguments: list[str]) -> list[str]:
