@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import torch
 import transformers
@@ -92,8 +93,7 @@ def _step(loss: Callable[[], torch.Tensor], model: nn.Module, optimizer: torch.o
     return step
 
 
-@dataclass(frozen=True)
-class Timing:
+class Timing(NamedTuple):
     """Milliseconds of one step: by the clock, and of the CPU (all threads)."""
 
     clock: float

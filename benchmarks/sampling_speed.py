@@ -1,12 +1,12 @@
 """Sampling at batch 1 against transformers' `generate` with its cache: float32 and int8 weights, interleaved.
 
-    python -m benchmarks.sampling_speed [--rounds 7] [--threads 1 2] [--only small]
+    python -m benchmarks.sampling_speed [--launches 5] [--rounds 3] [--threads 1 2] [--only small]
 
 Writes `sampling_speed.md` beside this file, and what was measured into `sampling_speed.json`, where `--only` replaces
 one part and leaves the others. Both sides have the same random weights, draw from the whole vocabulary at
 temperature 1 and keep keys and values. Each is run on one thread and on as many as torch takes by itself, and the
-faster of the two counts. Each contender has a process of its own, and rounds alternate, so that whatever else the
-machine does falls on all.
+faster of the two counts. Each contender has a process of its own, started anew for each launch, since it may find other
+memory then; rounds alternate, so that whatever else the machine does falls on all.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -61,7 +62,8 @@ TASKS = {
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--launches", type=int, default=5, help="how often all contenders are started anew")
+    parser.add_argument("--rounds", type=int, default=3, help="texts of each contender in one launch")
     parser.add_argument("--threads", type=int, nargs="*", help="numbers of threads (1, and torch's own choice)")
     parser.add_argument("--only", choices=[*TASKS, "perplexity"], help="one part; the others stay")
     options = parser.parse_args(arguments)
@@ -71,7 +73,7 @@ def main(arguments: list[str] | None = None) -> None:
             measured[part] = {"lines": perplexities()}
         else:
             threads = options.threads or sorted({1, torch.get_num_threads()})
-            times = measure(TASKS[part], options.rounds, threads)
+            times = measure(TASKS[part], options.launches, options.rounds, threads)
             measured[part] = {"times": times, "load": os.getloadavg()[0]}
         write_atomically(MEASURED, (json.dumps(measured) + "\n").encode())
     lines = heading()
@@ -82,18 +84,18 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 Times = dict[str, dict[str, dict[str, list[float]]]]
-"""Contender → number of threads → "wall" and "cpu" → milliseconds per token of each round."""
+"""Contender → number of threads → "wall" and "cpu" → milliseconds per token of each round of each launch."""
 
 
-def measure(task: Task, rounds: int, numbers: list[int]) -> Times:
+def measure(task: Task, launches: int, rounds: int, numbers: list[int]) -> Times:
     """Milliseconds per token, of the clock and of the CPU, for each contender and number of threads."""
     makers = {name: partial(sampler, name, task) for name in ("transformers", "float32", "int8")}
     times = {name: {str(n): {"wall": [], "cpu": []} for n in numbers} for name in makers}
-    with own_processes(makers) as contenders:
-        assert contenders["float32"](1, True) == contenders["transformers"](1, True)
-        for turn in range(rounds + 1):  # the first is not counted: it fills caches and packs weights
-            for threads in numbers:
-                for name, run in contenders.items():
+    for _ in range(launches):
+        with own_processes(makers) as contenders:
+            assert contenders["float32"](1, True) == contenders["transformers"](1, True)
+            for turn in range(rounds + 1):  # the first is not counted: it fills caches and packs weights
+                for threads, (name, run) in product(numbers, contenders.items()):
                     wall, cpu = run(threads)
                     if turn:
                         times[name][str(threads)]["wall"].append(1e3 * wall / task.tokens)
@@ -154,7 +156,7 @@ def table(task: Task, times: Times, load: float) -> list[str]:
             lines.append(
                 f"| {name} | {threads} | {spread(run['wall'])} | {statistics.median(run['cpu']):.2f} | {ratio} |"
             )
-    lines += ["", f"{rounds} rounds; load of the machine when they ended: {load:.1f}.", ""]
+    lines += ["", f"{rounds} rounds over all launches; load of the machine when they ended: {load:.1f}.", ""]
     for name, aim in AIMS.items():
         reached = statistics.median(ratios[name])
         lines.append(f"* {name}: {reached:.2f} × (aim: at least {aim}: {'met' if reached >= aim else '**missed**'}).")
@@ -202,9 +204,10 @@ def heading() -> list[str]:
         "",
         "    python -m benchmarks.sampling_speed",
         "",
-        "The contenders in turn, each in a process of its own; median milliseconds per token, and the range of the "
-        "rounds. Same random weights on both sides (the first greedy tokens are checked to agree), temperature 1, "
-        "whole vocabulary, keys and values kept. Of the numbers of threads the faster counts; this library uses one, "
+        "The contenders in turn, each in a process of its own, which is started anew several times; median "
+        "milliseconds per token, and the range of the rounds. Same random weights on both sides (the first greedy "
+        "tokens are checked to agree), temperature 1, whole vocabulary, keys and values kept. Of the numbers of "
+        "threads the faster counts; this library uses one, "
         f"whatever is set, for a model without a matrix of {SHARED_FROM:,} numbers.",
         "",
         f"Machine: {processor()}, {os.cpu_count()} logical cores, {platform.system()}; Python "

@@ -1,10 +1,11 @@
 """One training step against transformers' GPT-2, interleaved: in float32, and with the course's own choice of settings.
 
-    python -m benchmarks.training_step [--rounds 15] [--sizes 1 2 3] [--no-compile]
+    python -m benchmarks.training_step [--launches 5] [--rounds 9] [--sizes 1 2 3] [--no-compile]
 
 Writes `training_step.md` beside this file. A step is forward, backward and AdamW on one batch. The course's own choice
-on a CPU that computes in bfloat16: bfloat16 throughout from float32 weights, and `torch.compile`. Where there is a
-CUDA GPU, a model of GPT-2's size follows: step time, utilisation, float16, compilation, and the largest batch.
+on a CPU that computes in bfloat16: bfloat16 throughout from float32 weights, and `torch.compile`. Rounds of one launch
+agree well; from launch to launch contenders find other memory and differ more, so each is launched several times. Where
+there is a CUDA GPU, a model of GPT-2's size follows: step time, utilisation, float16, compilation, the largest batch.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 
 import torch
 
@@ -37,13 +39,18 @@ GPT2_SMALL = Size(12, 12, 768, 1024, 8, vocab_size=50_257)
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--launches", type=int, default=5, help="how often all contenders are started anew")
+    parser.add_argument("--rounds", type=int, default=9, help="steps of each contender in one launch")
     parser.add_argument("--sizes", type=int, nargs="+", choices=(1, 2, 3), default=[1, 2, 3])
     parser.add_argument("--no-compile", action="store_true", help="leave out what torch.compile would have to prepare")
     options = parser.parse_args(arguments)
-    lines = heading(options.rounds, sys.argv[1:] if arguments is None else arguments)
-    for number in options.sizes:
-        lines += table(number, measure(SIZES[number - 1], options.rounds, compiled=not options.no_compile))
+    launches: dict[int, list[dict[str, Timing]]] = {number: [] for number in options.sizes}
+    for _ in range(options.launches):
+        for number, found in launches.items():
+            found.append(measure(SIZES[number - 1], options.rounds, compiled=not options.no_compile))
+    lines = heading(options.launches, options.rounds, sys.argv[1:] if arguments is None else arguments)
+    for number, found in launches.items():
+        lines += table(number, found)
     lines += cuda_section(options.rounds) if torch.cuda.is_available() else [WITHOUT_A_GPU, ""]
     write_atomically(REPORT, "\n".join(lines).encode())
     print(REPORT.read_text(encoding="utf-8"))
@@ -55,44 +62,47 @@ def measure(size: Size, rounds: int, *, compiled: bool) -> dict[str, Timing]:
     makers = {
         PEER: partial(transformers_step, size),
         PLAIN: partial(course_step, size, "float32"),
-        PLAIN_COMPILED: partial(course_step, size, "float32", compiled=True),
         EAGER: partial(course_step, size, fast),
-        OWN: partial(course_step, size, fast, compiled=True),
     }
-    if not compiled:
-        del makers[PLAIN_COMPILED], makers[OWN]
+    if compiled:
+        makers[PLAIN_COMPILED] = partial(course_step, size, "float32", compiled=True)
+        makers[OWN] = partial(course_step, size, fast, compiled=True)
     timed = {name: partial(clocked, make) for name, make in makers.items()}
     with own_processes(timed, keep_memory=lambda name: name != PEER) as steps:
         return interleaved(steps, rounds)
 
 
-def heading(rounds: int, arguments: list[str]) -> list[str]:
+def heading(launches: int, rounds: int, arguments: list[str]) -> list[str]:
     chosen = pick_device("cpu")
     return [
         "# A training step",
         "",
         f"`{' '.join(['python -m benchmarks.training_step', *arguments])}` on {processor()}, "
         f"{threads()}; torch {version('torch')}, transformers {version('transformers')}. Each contender in a process "
-        f"of its own; {rounds} rounds, interleaved; medians. The "
-        "clock is what a user waits for; the time of the CPU, added over the threads, hardly depends on what else the "
-        f"machine does, and stands beside it. Precision that the course chooses on this CPU: {chosen}.",
+        f"of its own, started {launches} times; {rounds} rounds a launch, interleaved; medians of the launches' "
+        "medians, and behind a ratio its range over the launches. The clock is what a user waits for; the time of the "
+        "CPU, added over the threads, hardly depends on what else the machine does, and stands beside it. Precision "
+        f"that the course chooses on this CPU: {chosen}.",
         "",
     ]
 
 
-def table(number: int, timings: dict[str, Timing]) -> list[str]:
-    size, peer = SIZES[number - 1], timings[PEER]
+def table(number: int, launches: list[dict[str, Timing]]) -> list[str]:
+    """A row for each contender: its times, and how they compare with the peer's of the same launch."""
     lines = [
-        f"## {size.name}",
+        f"## {SIZES[number - 1].name}",
         "",
         "| contender | ms a step | CPU ms a step | times the peer's throughput | in CPU time | aim | first step |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name, timing in timings.items():
-        ratio, aim = peer.clock / timing.clock, AIMS[name][number - 1] if name in AIMS else None
-        verdict = "" if aim is None else f"{aim} {'reached' if ratio >= aim else 'missed'}"
-        times = f"{timing.clock:.1f} | {timing.cpu:.1f} | {ratio:.2f} | {peer.cpu / timing.cpu:.2f}"
-        lines.append(f"| {name} | {times} | {verdict} | {timing.first:.1f} s |")
+    for name in launches[0]:
+        clock, cpu, first = (median(column) for column in zip(*(launch[name] for launch in launches), strict=True))
+        ratios = [launch[PEER].clock / launch[name].clock for launch in launches]
+        in_cpu = median(launch[PEER].cpu / launch[name].cpu for launch in launches)
+        aim = AIMS[name][number - 1] if name in AIMS else None
+        verdict = "" if aim is None else f"{aim} {'reached' if median(ratios) >= aim else 'missed'}"
+        ratio = f"{median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
+        lines.append(f"| {name} | {clock:.1f} | {cpu:.1f} | {ratio} | {in_cpu:.2f} | {verdict} | {first:.1f} s |")
     return [*lines, ""]
 
 
