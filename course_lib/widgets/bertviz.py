@@ -26,6 +26,7 @@ from course_lib import plots
 from course_lib.interpret.reading import Reading, View
 from course_lib.plots.theme import SHOWN_DPI
 from course_lib.widgets.attention_explorer import shortened, visible
+from course_lib.widgets.attention_shown import counted
 from course_lib.widgets.page import hash_of, json_for_html
 
 MOST_LINES = 100_000  # drawn at once: three to four seconds on a laptop, and the page still answers
@@ -209,6 +210,7 @@ class BertVizView:
             **light,
         ).data
         made = re.sub(r"// HACK: .*", "", made)  # a comment that repeats all the data
+        made = re.sub(r"\bbertviz-[0-9a-f]{32}\b", "bertviz-drawing", made)  # alone in its frame, so not at random
         return re.sub(r'"course-(query|key)-(\d+)"', lambda name: json_for_html(sides[name[1]][int(name[2])]), made)
 
     def _height(self, part: Part) -> int:
@@ -294,7 +296,7 @@ def _size_of(part: Part) -> str:
     """The part's name and what it holds."""
     queries, keys = len(part.view.query_tokens), len(part.view.key_tokens)
     tokens = f"{queries} tokens" if queries == keys else f"{queries} queries, {keys} keys"
-    return f"{part.name} attention, {len(part.layers)} layers × {len(part.heads)} heads, {tokens}"
+    return f"{part.name} attention, {counted(len(part.layers), 'layer')} × {counted(len(part.heads), 'head')}, {tokens}"
 
 
 def _bundle(parts: Sequence[Part]) -> tuple[dict[str, str], dict[str, Any]]:
@@ -304,7 +306,8 @@ def _bundle(parts: Sequence[Part]) -> tuple[dict[str, str], dict[str, Any]]:
     for axes, part in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts, strict=True):
         _draw_lines(axes, part)
     sizes = "; ".join(_size_of(part) for part in parts)
-    return plots.png_bundle(figure, f"Lines from each query on the left to the keys it looks at on the right: {sizes}.")
+    said = f"The first layer, as lines from each query on the left to the keys it looks at on the right: {sizes}."
+    return plots.png_bundle(figure, said)
 
 
 def _draw_lines(axes: Axes, part: Part) -> None:

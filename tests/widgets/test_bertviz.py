@@ -51,6 +51,12 @@ def test_what_a_page_may_do_is_next_to_nothing(make):
 
 
 @pytest.mark.parametrize("make", [head_view, model_view])
+def test_an_output_is_the_same_whenever_it_is_made(make):
+    one, again = (make(weights(), list("abcd"))._repr_mimebundle_() for _ in range(2))
+    assert one == again
+
+
+@pytest.mark.parametrize("make", [head_view, model_view])
 def test_a_token_cannot_leave_its_string(make):
     tokens = list(HOSTILE.values())
     view = make(weights(1, 1, len(tokens)), tokens)
