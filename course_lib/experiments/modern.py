@@ -7,7 +7,7 @@ learning rate is chosen on a seed of its own.
 
     python -m course_lib.experiments.modern        # some 9 minutes of one core; goes on where it was stopped
 
-It writes `modern_results.json` beside this file after each run.
+It writes `modern_results.json` beside this file after each run. In the end it times a step of each variant anew.
 """
 
 import math
@@ -15,6 +15,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import torch
@@ -63,6 +64,8 @@ TUNING_SEED, SEEDS, OTHER_SEEDS = 100, (0, 1, 2, 3, 4, 5), (10, 11, 12, 13, 14, 
 FOUR = SEEDS[:4]
 """Seeds of the runs with twice the compute, and of those at a wild rate."""
 WILD_RATE, WILD_STEPS, LOOK_EVERY = 0.1, 80, 10
+TIMED_STEPS, TIMED_ROUNDS = 20, 9
+"""Steps of each variant in a round that times them, and how many rounds."""
 
 STUDENT = {2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228, 11: 2.201}
 """Student's t for an interval of 95 %, by degrees of freedom."""
@@ -336,15 +339,19 @@ def run_all(done: dict[str, Any] | None = None) -> dict[str, Any]:
             scores = {"scores": sizes}
         else:
             outcome = run(setting, name, rate, seed, steps=setting.steps_for(name, 2.0 if kind == "double" else 1.0))
-        blew_up = math.isinf(outcome.distance)
-        runs[key] = {
-            "distance": None if blew_up else round(outcome.distance, 5),
-            "ms": None if blew_up else round(outcome.milliseconds, 1),
-            **scores,
-        }
+        runs[key] = {"distance": None if math.isinf(outcome.distance) else round(outcome.distance, 5), **scores}
         save_results("modern", _record(setting, runs))
-        print(key, runs[key]["distance"], runs[key]["ms"], flush=True)
-    return _record(setting, runs)
+        print(key, runs[key]["distance"], flush=True)
+    return _record(setting, runs) | {"ms": time_steps(setting)}
+
+
+def time_steps(setting: Setting, steps: int = TIMED_STEPS, rounds: int = TIMED_ROUNDS) -> dict[str, float]:
+    """Milliseconds of CPU that a training step of each variant takes: medians of rounds in which all take turns."""
+    times: dict[str, list[float]] = {name: [] for name in VARIANTS}
+    for _ in range(rounds):
+        for name in VARIANTS:
+            times[name].append(run(setting, name, RATES[0], seed=0, steps=steps).milliseconds)
+    return {name: round(median(found), 1) for name, found in times.items()}
 
 
 def _record(setting: Setting, runs: dict[str, Any]) -> dict[str, Any]:

@@ -110,6 +110,11 @@ class TestRuns:
         sizes, outcome = modern.wild_run(setting, "QK-norm", 0.01, 0, steps=4, every=2)
         assert len(sizes) == 2 and math.isfinite(outcome.distance)
 
+    @pytest.mark.slow
+    def test_steps_are_timed_variant_by_variant(self, setting):
+        times = modern.time_steps(setting, steps=1, rounds=1)
+        assert times.keys() == VARIANTS.keys() and min(times.values()) > 0
+
 
 class TestStored:
     def test_every_planned_run_is_there(self):
@@ -122,6 +127,7 @@ class TestStored:
         assert stored["steps"]["base"] == modern.STEPS
         assert min(run["distance"] for run in stored["runs"].values() if run["distance"] is not None) > 0
         assert "python -m course_lib.experiments.modern" in stored["command"] and stored["machine"]
+        assert stored["ms"].keys() == stored["steps"].keys()
 
     def test_the_rate_is_chosen_on_other_seeds(self):
         assert modern.TUNING_SEED not in {*modern.SEEDS, *modern.OTHER_SEEDS}
