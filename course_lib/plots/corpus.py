@@ -86,7 +86,7 @@ def curves(bands_and_rows: Mapping[str, Sequence[float]]) -> Figure:
         axes.plot(np.linspace(0, 1, len(values)), values, line, color=COLORS[color], label=name)
     axes.set(xlabel="similarity", ylabel="chance to share a band", xlim=(0, 1), ylim=(-0.02, 1.05))
     axes.grid(True)
-    axes.legend()
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), title="bands × rows")
     return figure
 
 
@@ -103,9 +103,10 @@ def stage_losses(runs: Mapping[str, Sequence[float]]) -> Figure:
         color = COLORS["orange" if place in control else "blue"]
         axes.plot([place] * table.shape[1], table[place], "o", color=color)
         axes.hlines(table[place].mean(), place - 0.22, place + 0.22, color=color, linewidth=2.5)
-        axes.annotate(
+        label = axes.annotate(
             f"{table[place].mean():.2f}", (place + 0.25, table[place].mean()), va="center", fontsize=9, color=color
         )
+        label.set_bbox({"facecolor": axes.get_facecolor(), "edgecolor": "none", "pad": 0.5})  # over the grey lines
     labels = ["control:\n" * (place in control) + name.replace(", ", "\n") for place, name in enumerate(names)]
     axes.set_xticks(range(len(names)), labels)
     axes.set(ylabel="loss on unseen pages\n(nats a byte)", xlim=(-0.5, len(names) - 0.3))

@@ -92,7 +92,7 @@ def memory_against(
         bottom += size
     for (name, sizes), pen, mark in zip(growing.items(), ("purple", "black", "red"), MARKS, strict=False):
         total = [(bottom + size) / 1e6 for size in sizes]
-        axes.plot(batches, total, marker=mark, color=COLORS[pen], label=name)
+        axes.plot(batches, total, marker=mark, color=COLORS[pen], label=name, clip_on=False)
     axes.set(xlabel="texts in a batch", ylabel="memory (MB)", xlim=(min(batches), max(batches)), ylim=(0, None))
     axes.set_xticks(batches)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=8.5)

@@ -96,7 +96,7 @@ class TrainingCurve(CourseWidget):
             (self._validation, {"color": plots.COLORS["blue"], "marker": "o", "label": "validation stories"}),
         ):
             if points:
-                axes.plot(*zip(*points, strict=True), **options)
+                axes.plot(*zip(*points, strict=True), clip_on=False, **options)  # the last point stands on the edge
         if self.floor is not None:
             axes.axhline(self.floor, color=plots.COLORS["red"], linestyle="--", label=f"floor {self.floor:.3f}")
         axes.set(xlabel="training step", ylabel="loss (nats per token)", xlim=(0, self.steps), ylim=(0, None))
