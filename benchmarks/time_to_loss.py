@@ -232,10 +232,10 @@ def heading(text: Text, options: argparse.Namespace) -> list[str]:
         f"# Time to a loss: {text.name}",
         "",
         f"`python -m benchmarks.time_to_loss{''.join(given)}` on {processor()}, {threads()}, torch "
-        f"{version('torch')}. Characters ({text.vocab_size} kinds), {text.train.n_targets:,} to learn from, "
-        f"{text.validation.n_targets:,} for validation. The clock is what a user waits for, and counts whatever else "
-        "the machine does; the CPU's time, added over the threads, does not. The course's recipe is compiled; that, "
-        "and the trial steps of the pre-flight, count as preparation.",
+        f"{version('torch')}. {text.vocab_size} tokens (each kind of character, and the end), "
+        f"{text.train.n_targets:,} to learn from, {text.validation.n_targets:,} for validation. The clock is what a "
+        "user waits for, and counts whatever else the machine does; the CPU's time, added over the threads, does not. "
+        "The course's recipe is compiled; that, and the trial steps of the pre-flight, count as preparation.",
         "",
     ]
 

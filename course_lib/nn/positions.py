@@ -67,8 +67,9 @@ def apply_rotary(x: Float[Tensor, "*batch time d_head"], tables: RotaryTables) -
     """Turn each pair of features by the angle of its position; lengths stay, angles shift.
 
     The dot product of a turned query and a turned key depends on their positions only through the difference.
-    Feature i is paired with feature i + d_head/2, as in Llama and GPT-NeoX (RoFormer pairs neighbours 2i, 2i+1:
-    the same up to a fixed reordering of the features, which training does not notice, but weights do).
+    Feature i is paired with feature i + d_head/2, as in GPT-NeoX and in the Llama of `transformers`. RoFormer and
+    Meta's own Llama pair neighbours, 2i and 2i+1: the same up to a fixed reordering of the features, which training
+    does not notice, but weights do.
 
     Raises ValueError unless the tables hold just the positions of `x`, for its width.
 
