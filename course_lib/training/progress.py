@@ -17,7 +17,8 @@ class ProgressBar:
     def __init__(self, steps: int, done: int, *, share_per_speed: float | None = None, shown: bool = True):
         """`share_per_speed`: utilisation at one token a second, or None where it was not measured."""
         self.share_per_speed = share_per_speed
-        self._bar = tqdm(total=steps, initial=done, unit="step", disable=not shown, leave=False)
+        # Without smoothing: the time left counts with the looks at validation text, which are rare and long.
+        self._bar = tqdm(total=steps, initial=done, unit="step", disable=not shown, leave=False, smoothing=0)
         self._from: Record | None = None  # speed counts from here: the first step of a run is not like the others
 
     def __enter__(self) -> "ProgressBar":
