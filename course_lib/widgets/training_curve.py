@@ -50,6 +50,7 @@ class TrainingCurve(CourseWidget):
         self.samples: dict[int, str] = {}
         self._training: list[tuple[float, float]] = []
         self._validation: list[tuple[float, float]] = []
+        self._last: Record | None = None
         self._drawn = -math.inf
         super().__init__(steps=steps, floor=floor, status="waiting for the first step")
 
@@ -58,26 +59,29 @@ class TrainingCurve(CourseWidget):
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._draw()
+        self._draw(ended=True)
         self._place.update(self)  # the still picture, now with the whole curve
 
     def __call__(self, record: Record) -> None:
         """Take in one record of the trainer; draw when enough time has passed."""
+        self._last = record
         self._training.append((record.step, record.train_loss))
         if record.validation_loss is not None:
             self._validation.append((record.step, record.validation_loss))
             if self.writer is not None:
                 self.samples[record.step] = self.sample = self.writer()
         if time.monotonic() - self._drawn > BETWEEN_DRAWINGS or record.step == self.steps:
-            left = record.seconds / record.step * (self.steps - record.step)
-            speed = record.tokens / max(record.seconds, 1e-9)
-            self.status = f"step {record.step} of {self.steps}, {speed:,.0f} tokens a second, {left:.0f} s left"
             self._draw()
 
-    def _draw(self) -> None:
+    def _draw(self, *, ended: bool = False) -> None:
         self._drawn = time.monotonic()
         self.training = np.array(self._training, np.float32).tobytes()
         self.validation = np.array(self._validation, np.float32).tobytes()
+        if self._last is not None:
+            speed = self._last.tokens / max(self._last.seconds, 1e-9)
+            left = self._last.seconds / self._last.step * (self.steps - self._last.step)
+            until = "" if ended else f", {left:.0f} s left"
+            self.status = f"step {self._last.step} of {self.steps}, {speed:,.0f} tokens a second{until}"
 
     def describe(self) -> str:
         """How far the training is and what the last evaluation said."""

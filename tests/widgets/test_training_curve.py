@@ -67,8 +67,11 @@ def test_the_output_is_drawn_again_at_the_end(shown):
 def test_an_interrupt_in_the_middle_still_draws_the_end(shown):
     with pytest.raises(KeyboardInterrupt), TrainingCurve(steps=10) as curve:
         curve(record(1, 1.0))
+        curve(record(2, 1.0))  # too soon after the first to be drawn
+        assert curve.status == "step 1 of 10, 200 tokens a second, 4 s left"
         raise KeyboardInterrupt
     assert shown[-1][0] == "again"
+    assert curve.status == "step 2 of 10, 200 tokens a second"
 
 
 def test_one_output_has_the_live_view_the_picture_and_the_words():
