@@ -62,17 +62,28 @@ export default course.widget(({ root, get, on, floats, live }) => {
       ctx.fill();
     }
     ctx.textAlign = "right";
-    if (validation.length) ctx.fillText("validation stories ●", PLOT.right - 4, PLOT.top + 10);
+    if (validation.length) named(ctx, "validation stories ●", 0);
     ctx.fillStyle = theme.color("sky");
-    if (training.length) ctx.fillText("training batch —", PLOT.right - 4, PLOT.top + 26);
+    if (training.length) named(ctx, "training batch —", 1);
     if (floor !== null) {
       ctx.strokeStyle = ctx.fillStyle = theme.color("red");
       ctx.setLineDash([6, 4]);
       stroke(ctx, [[PLOT.left, y(floor)], [PLOT.right, y(floor)]]);
       ctx.setLineDash([]);
-      ctx.fillText(`floor ${floor.toFixed(3)} - -`, PLOT.right - 4, PLOT.top + 42);
+      named(ctx, `floor ${floor.toFixed(3)} - -`, 2);
     }
   }, "Loss against the training step");
+
+  /* A line of the key, with a rim that keeps the grid lines off the letters. */
+  function named(ctx, text, row) {
+    const place = [PLOT.right - 4, PLOT.top + 10 + 16 * row];
+    ctx.save();
+    ctx.strokeStyle = theme.color("back");
+    ctx.lineWidth = 5;
+    ctx.strokeText(text, ...place);
+    ctx.restore();
+    ctx.fillText(text, ...place);
+  }
 
   function stroke(ctx, points) {
     ctx.beginPath();
