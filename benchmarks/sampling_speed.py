@@ -14,7 +14,6 @@ import json
 import os
 import platform
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +26,7 @@ from torch import nn
 
 from benchmarks._machine import processor
 from benchmarks._processes import own_processes
+from benchmarks._steps import seconds
 from course_lib.files import write_atomically
 from course_lib.generation import generate
 from course_lib.generation.decoder import SHARED_FROM
@@ -89,11 +89,12 @@ Times = dict[str, dict[str, dict[str, list[float]]]]
 
 def measure(task: Task, launches: int, rounds: int, numbers: list[int]) -> Times:
     """Milliseconds per token, of the clock and of the CPU, for each contender and number of threads."""
+    writers = (writer("transformers", task), writer("float32", task))
+    assert torch.equal(*(write(12, temperature=0.0) for write in writers))
     makers = {name: partial(sampler, name, task) for name in ("transformers", "float32", "int8")}
     times = {name: {str(n): {"wall": [], "cpu": []} for n in numbers} for name in makers}
     for _ in range(launches):
         with own_processes(makers) as contenders:
-            assert contenders["float32"](1, True) == contenders["transformers"](1, True)
             for turn in range(rounds + 1):  # the first is not counted: it fills caches and packs weights
                 for threads, (name, run) in product(numbers, contenders.items()):
                     wall, cpu = run(threads)
@@ -103,31 +104,33 @@ def measure(task: Task, launches: int, rounds: int, numbers: list[int]) -> Times
     return times
 
 
-def sampler(name: str, task: Task) -> Callable[..., list[int] | tuple[float, float]]:
-    """A contender with the weights of seed 0: the seconds of its tokens on so many threads, or its likeliest tokens."""
+def sampler(name: str, task: Task) -> Callable[[int], tuple[float, float]]:
+    """How long a contender takes for its tokens on so many threads, in seconds: by the clock and of the CPU."""
+    write = writer(name, task)
+
+    def run(threads: int) -> tuple[float, float]:
+        torch.set_num_threads(threads)
+        return seconds(partial(write, task.tokens, temperature=1.0))
+
+    return run
+
+
+def writer(name: str, task: Task) -> Callable[..., torch.Tensor]:
+    """What continues a text by so many tokens at a temperature: a contender with the weights of seed 0."""
     transformers.logging.set_verbosity_error()
     torch.manual_seed(0)
     model = GPT(task.config).eval()
     start = torch.zeros(1, 1, dtype=torch.long)
-    if name == "transformers":
-        theirs = to_huggingface(model)
-        usual = {"attention_mask": torch.ones_like(start), "pad_token_id": 0, "eos_token_id": None, "use_cache": True}
-        draw = partial(theirs.generate, start, max_new_tokens=task.tokens, do_sample=True, top_k=0, **usual)
-        likeliest = partial(theirs.generate, start, max_new_tokens=12, do_sample=False, **usual)
-    else:
-        model = quantize_int8(model) if name == "int8" else model
-        draw = partial(generate, model, start, task.tokens)
-        likeliest = partial(generate, model, start, 12, temperature=0.0)
+    if name != "transformers":
+        return partial(generate, quantize_int8(model) if name == "int8" else model, start)
+    theirs = to_huggingface(model)
 
-    def run(threads: int, greedy: bool = False) -> list[int] | tuple[float, float]:
-        torch.set_num_threads(threads)
-        if greedy:
-            return likeliest()[0].tolist()
-        wall, cpu = time.perf_counter(), time.process_time()
-        draw()
-        return time.perf_counter() - wall, time.process_time() - cpu
+    def write(tokens: int, *, temperature: float) -> torch.Tensor:
+        drawn = {"do_sample": True, "top_k": 0, "temperature": temperature} if temperature else {"do_sample": False}
+        rest = {"attention_mask": torch.ones_like(start), "pad_token_id": 0, "eos_token_id": None, "use_cache": True}
+        return theirs.generate(start, max_new_tokens=tokens, **drawn, **rest)
 
-    return run
+    return write
 
 
 def table(task: Task, times: Times, load: float) -> list[str]:
@@ -207,8 +210,8 @@ def heading() -> list[str]:
         "The contenders in turn, each in a process of its own, which is started anew several times; median "
         "milliseconds per token, and the range of the rounds. Same random weights on both sides (the first greedy "
         "tokens are checked to agree), temperature 1, whole vocabulary, keys and values kept. Of the numbers of "
-        "threads the faster counts; this library uses one, "
-        f"whatever is set, for a model without a matrix of {SHARED_FROM:,} numbers.",
+        f"threads the faster counts; this library uses one, whatever is set, for a model without a matrix of "
+        f"{SHARED_FROM:,} numbers.",
         "",
         f"Machine: {processor()}, {os.cpu_count()} logical cores, {platform.system()}; Python "
         f"{platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}.",

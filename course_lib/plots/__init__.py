@@ -6,13 +6,14 @@ The drawing functions of the lessons live in topic modules beside this file; wha
 from course_lib.plots.charts import bars, heatmap, line_with_spread, to_numpy
 from course_lib.plots.fonts import drawable
 from course_lib.plots.output import png_bundle, show, to_png
-from course_lib.plots.theme import BACKGROUND, COLORS, GREY, HEATMAP, style
+from course_lib.plots.theme import BACKGROUND, COLORS, GREY, HEATMAP, PAPER, style
 
 __all__ = [
     "BACKGROUND",
     "COLORS",
     "GREY",
     "HEATMAP",
+    "PAPER",
     "bars",
     "drawable",
     "heatmap",

@@ -10,18 +10,17 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from course_lib.plots.charts import heatmap, line_with_spread, to_numpy
-from course_lib.plots.theme import BACKGROUND, COLORS, GREY
+from course_lib.plots.theme import COLORS, GREY, PAPER
 
 
 def features(vectors: Mapping[str, Any]) -> Figure:
     """One panel for each vector: its features as bars with their numbers, and its mean as a dashed line."""
-    paper = {"facecolor": BACKGROUND, "edgecolor": "none", "pad": 0.6}
     figure, panels = plt.subplots(1, len(vectors), figsize=(2.3 * len(vectors), 2.5), sharey=True)
     for axes, (name, vector), color in zip(panels, vectors.items(), COLORS.values(), strict=False):
         numbers = to_numpy(vector)
         drawn = axes.bar(range(1, len(numbers) + 1), numbers, color=color, width=0.7)
         axes.bar_label(
-            drawn, [f"{number:.2f}".replace("-", "−") for number in numbers], fontsize=8.5, padding=2, bbox=paper
+            drawn, [f"{number:.2f}".replace("-", "−") for number in numbers], fontsize=8.5, padding=2, bbox=PAPER
         )
         axes.axhline(numbers.mean(), color=GREY, linestyle="--", linewidth=1.2, zorder=0)
         axes.set(title=name, xlabel="feature", xticks=range(1, len(numbers) + 1))

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from course_lib.plots.charts import to_numpy
-from course_lib.plots.theme import COLORS, GREY
+from course_lib.plots.theme import COLORS, GREY, PAPER
 
 
 def kept_and_thrown(kept: Mapping[str, int], thrown: Mapping[str, int], wanted: Sequence[str] = ()) -> Figure:
@@ -103,10 +103,8 @@ def stage_losses(runs: Mapping[str, Sequence[float]]) -> Figure:
         color = COLORS["orange" if place in control else "blue"]
         axes.plot([place] * table.shape[1], table[place], "o", color=color)
         axes.hlines(table[place].mean(), place - 0.22, place + 0.22, color=color, linewidth=2.5)
-        label = axes.annotate(
-            f"{table[place].mean():.2f}", (place + 0.25, table[place].mean()), va="center", fontsize=9, color=color
-        )
-        label.set_bbox({"facecolor": axes.get_facecolor(), "edgecolor": "none", "pad": 0.5})  # over the grey lines
+        mean = table[place].mean()
+        axes.annotate(f"{mean:.2f}", (place + 0.25, mean), va="center", fontsize=9, color=color, bbox=PAPER)
     labels = ["control:\n" * (place in control) + name.replace(", ", "\n") for place, name in enumerate(names)]
     axes.set_xticks(range(len(names)), labels)
     axes.set(ylabel="loss on unseen pages\n(nats a byte)", xlim=(-0.5, len(names) - 0.3))

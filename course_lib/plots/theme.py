@@ -20,6 +20,7 @@ COLORS: dict[str, str] = {
 }
 GREY = "#767676"  # floors, reference lines, things that are not data
 BACKGROUND = "#FCFCFA"  # opaque and light, so that a picture reads on a dark page too
+PAPER = {"facecolor": BACKGROUND, "edgecolor": "none", "pad": 0.6}  # the box of a label that lines would run through
 HEATMAP = "cividis"  # the map that looks the same to all eyes; light means much
 
 # A picture is shown at 96 pixels per inch, so that 10 pt in it is as large as the text around it,

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from course_lib.plots.charts import heatmap, line_with_spread, to_numpy
 from course_lib.plots.fonts import drawable
-from course_lib.plots.theme import BACKGROUND, COLORS, GREY
+from course_lib.plots.theme import COLORS, GREY, PAPER
 
 
 def lookups(path: Any, hard: Any, soft: Any, ends: tuple[str, str], *, y_name: str) -> Figure:
@@ -59,7 +59,7 @@ def _arrow(axes: Axes, tip: np.ndarray, color: str, text: str) -> None:
     axes.annotate("", tip, (0, 0), arrowprops={"arrowstyle": "-|>", "color": color, "linewidth": 2})
     away, side = (7, "bottom") if tip[1] > 0 else (-7, "top")
     axes.annotate(drawable(text), tip, (0, away), textcoords="offset points", color=color, fontweight="bold",
-                  ha="center", va=side, bbox={"facecolor": BACKGROUND, "edgecolor": "none", "pad": 1})  # fmt: skip
+                  ha="center", va=side, bbox=PAPER | {"pad": 1})  # fmt: skip
 
 
 def triangle(values: Any, outputs: Any, names: Sequence[str], axis_names: tuple[str, str]) -> Figure:

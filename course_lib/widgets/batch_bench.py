@@ -9,6 +9,7 @@ import traitlets
 from matplotlib.figure import Figure
 
 from course_lib import plots
+from course_lib.widgets.attention_explorer import shortened
 from course_lib.widgets.base import CourseWidget
 
 if TYPE_CHECKING:
@@ -239,7 +240,7 @@ def _draw_batch(axes: Any, rows: Sequence[Mapping[str, Any]]) -> None:
             read = column == row["column"]
             axes.add_patch(_cell(column, height, plots.COLORS["sky"] if real else plots.BACKGROUND, read))
             text = plots.drawable(token.strip() or repr(token)) if real else "PAD"
-            text = text if len(text) <= 10 else f"{text[:9]}…"
+            text = shortened(text, 10)
             axes.text(column, height - 0.08, text, ha="center", va="center", fontsize=min(6.5, 40 / len(text)))
             axes.text(column, height + 0.3, str(place), ha="center", va="center", fontsize=5.5, color=plots.GREY)
     axes.set(xlim=(-0.6, len(rows[0]["tokens"]) - 0.4), ylim=(1.6, -0.6), yticks=[0, 1], xticks=[])

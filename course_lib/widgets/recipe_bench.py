@@ -148,9 +148,7 @@ class RecipeBench(CourseWidget):
             base, own = costs(config, {}), costs(config, changes_of(everything))
             ratios = [own[name] / base[name] for name in base]
             drawn = right.barh([p + shift for p in places], ratios, height=0.34, color=plots.COLORS[pen], label=size)
-            labels = right.bar_label(drawn, [f"{ratio:.2f}" for ratio in ratios], fontsize=8.5, padding=3)
-            for label in labels:  # the line at 1 would run through them
-                label.set_bbox({"facecolor": right.get_facecolor(), "edgecolor": "none", "pad": 0.5})
+            right.bar_label(drawn, [f"{ratio:.2f}" for ratio in ratios], fontsize=8.5, padding=3, bbox=plots.PAPER)
         right.axvline(1, color=plots.GREY, linestyle="--", linewidth=1)
         right.set_yticks(list(places), ["parameters", "FLOPs\na token", "cache\na token", "optimiser's\nmemory"])
         right.invert_yaxis()
