@@ -2,6 +2,9 @@
 
     python -m benchmarks.sampling_speed [--launches 5] [--rounds 3] [--threads 1 2] [--only small]
 
+Each precision is measured with steps as they are written and with compiled ones, and so is transformers, whose static
+cache is made for compiling. Compiling is timed apart.
+
 Writes `sampling_speed.md` beside this file, and what was measured into `sampling_speed.json`, where `--only` replaces
 one part and leaves the others. Both sides have the same random weights, draw from the whole vocabulary at
 temperature 1 and keep keys and values. Each is run on one thread and on as many as torch takes by itself, and the
@@ -14,7 +17,9 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -28,7 +33,7 @@ from benchmarks._machine import processor
 from benchmarks._processes import own_processes
 from benchmarks._steps import seconds
 from course_lib.files import write_atomically
-from course_lib.generation import generate
+from course_lib.generation import Compiled, generate
 from course_lib.generation.decoder import SHARED_FROM
 from course_lib.generation.text import document_start
 from course_lib.hub import load_model, to_huggingface
@@ -42,6 +47,8 @@ from course_lib.text import load_corpus
 REPORT = Path(__file__).with_suffix(".md")
 MEASURED = REPORT.with_suffix(".json")
 AIMS = {"float32": 1.3, "int8": 4.0}
+COMPILED = ", compiled"
+CONTENDERS = [name + how for name in ("transformers", *AIMS) for how in ("", COMPILED)]
 CORPUS_OF = {"story_gpt": "tiny_world", "code_gpt": "python_source"}
 
 
@@ -84,24 +91,47 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 Times = dict[str, dict[str, dict[str, list[float]]]]
-"""Contender → number of threads → "wall" and "cpu" → milliseconds per token of each round of each launch."""
+"""Contender → number of threads → "wall" and "cpu" → milliseconds per token of each round of each launch.
+
+And "first" → the seconds of the first text of each launch, compiling included.
+"""
 
 
 def measure(task: Task, launches: int, rounds: int, numbers: list[int]) -> Times:
     """Milliseconds per token, of the clock and of the CPU, for each contender and number of threads."""
-    writers = (writer("transformers", task), writer("float32", task))
-    assert torch.equal(*(write(12, temperature=0.0) for write in writers))
-    makers = {name: partial(sampler, name, task) for name in ("transformers", "float32", "int8")}
-    times = {name: {str(n): {"wall": [], "cpu": []} for n in numbers} for name in makers}
-    for _ in range(launches):
-        with own_processes(makers) as contenders:
-            for turn in range(rounds + 1):  # the first is not counted: it fills caches and packs weights
-                for threads, (name, run) in product(numbers, contenders.items()):
-                    wall, cpu = run(threads)
-                    if turn:
-                        times[name][str(threads)]["wall"].append(1e3 * wall / task.tokens)
-                        times[name][str(threads)]["cpu"].append(1e3 * cpu / task.tokens)
+    expected = writer("transformers", task)(12, temperature=0.0)
+    assert all(
+        torch.equal(writer(name, task)(12, temperature=0.0), expected) for name in ("float32", "float32, compiled")
+    )
+    makers = {name: partial(sampler, name, task) for name in CONTENDERS}
+    times = {name: {str(n): {"wall": [], "cpu": [], "first": []} for n in numbers} for name in makers}
+    with empty_compiler_cache():
+        for _ in range(launches):
+            with own_processes(makers) as contenders:
+                for turn in range(rounds + 1):  # the first fills caches, packs weights and compiles
+                    for threads, (name, run) in product(numbers, contenders.items()):
+                        wall, cpu = run(threads)
+                        measured = times[name][str(threads)]
+                        if not turn:
+                            measured["first"].append(wall)
+                            continue
+                        measured["wall"].append(1e3 * wall / task.tokens)
+                        measured["cpu"].append(1e3 * cpu / task.tokens)
     return times
+
+
+@contextmanager
+def empty_compiler_cache() -> Iterator[None]:
+    """A folder of its own for what is compiled in this block, here and in processes started from here."""
+    before = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop("TORCHINDUCTOR_CACHE_DIR")
+            if before is not None:
+                os.environ["TORCHINDUCTOR_CACHE_DIR"] = before
 
 
 def sampler(name: str, task: Task) -> Callable[[int], tuple[float, float]]:
@@ -121,16 +151,27 @@ def writer(name: str, task: Task) -> Callable[..., torch.Tensor]:
     torch.manual_seed(0)
     model = GPT(task.config).eval()
     start = torch.zeros(1, 1, dtype=torch.long)
-    if name != "transformers":
-        return partial(generate, quantize_int8(model) if name == "int8" else model, start)
+    compiled = name.endswith(COMPILED)
+    if not name.startswith("transformers"):
+        model = quantize_int8(model) if name.startswith("int8") else model
+        return partial(generate, Compiled(model) if compiled else model, start)
     theirs = to_huggingface(model)
 
     def write(tokens: int, *, temperature: float) -> torch.Tensor:
         drawn = {"do_sample": True, "top_k": 0, "temperature": temperature} if temperature else {"do_sample": False}
         rest = {"attention_mask": torch.ones_like(start), "pad_token_id": 0, "eos_token_id": None, "use_cache": True}
+        if compiled:
+            rest |= {"cache_implementation": "static", "compile_config": compile_anywhere()}
         return theirs.generate(start, max_new_tokens=tokens, **drawn, **rest)
 
     return write
+
+
+def compile_anywhere() -> transformers.CompileConfig:
+    """transformers compiles on accelerators by itself, elsewhere only with this switch."""
+    config = transformers.CompileConfig(mode=None, fullgraph=True)
+    config._compile_all_devices = True
+    return config
 
 
 def table(task: Task, times: Times, load: float) -> list[str]:
@@ -139,7 +180,7 @@ def table(task: Task, times: Times, load: float) -> list[str]:
     lines = [
         f"## {task.name}: {count / 1e6:.1f} M parameters, {task.tokens} tokens",
         "",
-        "| | threads | ms per token | of it CPU | times the speed of transformers |",
+        "| | threads | ms per token | of it CPU | times the speed of transformers as it is |",
         "|---|---|---|---|---|",
     ]
     best = {name: min(runs, key=lambda n: statistics.median(runs[n]["wall"])) for name, runs in times.items()}
@@ -160,9 +201,18 @@ def table(task: Task, times: Times, load: float) -> list[str]:
                 f"| {name} | {threads} | {spread(run['wall'])} | {statistics.median(run['cpu']):.2f} | {ratio} |"
             )
     lines += ["", f"{rounds} rounds over all launches; load of the machine when they ended: {load:.1f}.", ""]
-    for name, aim in AIMS.items():
-        reached = statistics.median(ratios[name])
-        lines.append(f"* {name}: {reached:.2f} × (aim: at least {aim}: {'met' if reached >= aim else '**missed**'}).")
+    for precision, aim in AIMS.items():
+        for name in (precision, precision + COMPILED):
+            reached = statistics.median(ratios[name])
+            verdict = "met" if reached >= aim else "**missed**"
+            lines.append(f"* {name}: {reached:.2f} × (aim: at least {aim}: {verdict}).")
+    slowest = {name: max(runs[best[name]]["first"]) for name, runs in times.items() if name.endswith(COMPILED)}
+    lines += [
+        "",
+        "The first text, with nothing compiled before: "
+        + "; ".join(f"{n} {s:.0f} s" for n, s in slowest.items())
+        + ".",
+    ]
     return [*lines, ""]
 
 
@@ -211,7 +261,7 @@ def heading() -> list[str]:
         "milliseconds per token, and the range of the rounds. Same random weights on both sides (the first greedy "
         "tokens are checked to agree), temperature 1, whole vocabulary, keys and values kept. Of the numbers of "
         f"threads the faster counts; this library uses one, whatever is set, for a model without a matrix of "
-        f"{SHARED_FROM:,} numbers.",
+        f"{SHARED_FROM:,} numbers. Compiled: `Compiled(model)` here, a static cache and `CompileConfig` there.",
         "",
         f"Machine: {processor()}, {os.cpu_count()} logical cores, {platform.system()}; Python "
         f"{platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}.",

@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--stop", action="append", default=[], help="a text that ends it; may be given several times")
     sample.add_argument("--seed", type=int, help="the same seed gives the same text")
     sample.add_argument("--int8", action="store_true", help="8-bit weights: faster, nearly the same text")
+    sample.add_argument("--compile", action="store_true", help="compile the step: a slow start, faster on long texts")
     sample.set_defaults(run=_sample)
 
     explore = commands.add_parser("explore", help="write a page that shows what a model attends to in a text")
@@ -106,7 +107,7 @@ def _bench(options: argparse.Namespace) -> int:
 def _sample(options: argparse.Namespace) -> int:
     import torch
 
-    from course_lib.generation import stream_text
+    from course_lib.generation import Compiled, stream_text
     from course_lib.hub import load_model
     from course_lib.nn.int8 import quantize_int8
 
@@ -115,6 +116,8 @@ def _sample(options: argparse.Namespace) -> int:
         raise ValueError(f"{options.model} holds no tokenizer.json, so there is no text: save it with its tokenizer.")
     if options.int8:
         model = quantize_int8(model)
+    if options.compile:
+        model = Compiled(model)
     generator = torch.Generator()
     generator.manual_seed(options.seed) if options.seed is not None else generator.seed()
     pieces = stream_text(

@@ -3,19 +3,21 @@
 So that sampling, the cache and beam search stand once, for both kinds of model.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Int
-from torch import Tensor, nn
+from torch import Tensor
 
+from course_lib.generation.compiled import Compiled
+from course_lib.generation.stand_in import StandIn
 from course_lib.models.encoder_decoder import Decoded, DecoderCache, Encoded, EncoderDecoder, EncoderDecoderConfig
 from course_lib.models.gpt import GPT
 
 Texts = Int[Tensor, "batch time"] | Sequence[Sequence[int]] | Sequence[Tensor]
 
 
-class Conditioned:
+class Conditioned(StandIn):
     """An encoder–decoder together with the sources that it has read; row i continues what is written for source i."""
 
     def __init__(self, model: EncoderDecoder, encoded: Encoded):
@@ -39,29 +41,8 @@ class Conditioned:
         """As `EncoderDecoder.new_cache`."""
         return self.model.new_cache(batch, max_length)
 
-    @property
-    def training(self) -> bool:
-        """Whether the model is in training mode."""
-        return self.model.training
 
-    def eval(self) -> None:
-        """Put the model into evaluation mode."""
-        self.model.eval()
-
-    def train(self, mode: bool = True) -> None:
-        """Put the model into training mode, or out of it."""
-        self.model.train(mode)
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        """The model's."""
-        return self.model.parameters()
-
-    def buffers(self) -> Iterator[Tensor]:
-        """The model's."""
-        return self.model.buffers()
-
-
-LanguageModel = GPT | Conditioned
+LanguageModel = GPT | Compiled | Conditioned
 """What answers logits for the tokens so far."""
 
 GenerativeModel = LanguageModel | EncoderDecoder

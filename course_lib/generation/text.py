@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from course_lib.generation.beam import beam_search
+from course_lib.generation.compiled import Compiled
 from course_lib.generation.sampling import Endings, generate, stream
 from course_lib.models.encoder_decoder import EncoderDecoder
 from course_lib.models.gpt import GPT
@@ -32,7 +33,7 @@ class Tokenizer(Protocol):
 
 
 def complete(
-    model: GPT,
+    model: GPT | Compiled,
     tokenizer: Tokenizer,
     prompt: str | Sequence[str],
     max_new_tokens: int = 200,
@@ -111,7 +112,7 @@ def translate(
 
 
 def stream_text(
-    model: GPT,
+    model: GPT | Compiled,
     tokenizer: Tokenizer,
     prompt: str,
     max_new_tokens: int = 200,

@@ -1,6 +1,7 @@
 """`course sample`: a saved model continues a text on the command line."""
 
 import pytest
+import torch
 
 from course_lib.cli import main
 from course_lib.generation import complete
@@ -25,6 +26,15 @@ def test_a_seed_repeats_it(folder, capsys):
         main(["sample", folder, "--seed", seed, "--temperature", "2", "--tokens", "20", "--top-p", "0.9"])
         runs.append(capsys.readouterr().out)
     assert runs[0] == runs[1] != runs[2]
+
+
+def test_compiled_steps_print_the_same(folder, capsys):
+    arguments = ["sample", folder, "abc", "--temperature", "0", "--tokens", "8"]
+    with torch.compiler.set_stance("force_eager"):  # tests/generation/compiled_program.py compiles in earnest
+        assert main([*arguments, "--compile"]) == 0
+    compiled = capsys.readouterr().out
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == compiled
 
 
 @pytest.mark.slow
