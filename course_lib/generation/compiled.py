@@ -30,7 +30,8 @@ class Compiled(StandIn):
     Give it to `generate` or `stream` in place of the model, and keep it: what was compiled is kept with it. It reads
     the model's weights where they are, so the model may be trained on. It needs a C++ compiler.
 
-    On a CPU alone, and for one text: for several, as for a model elsewhere, steps are taken as without it.
+    For one text on a CPU: for several, for a model elsewhere, and for one with relative positions, whose table is
+    worked out of weights beforehand, steps are taken as without it.
 
     Logits are the model's up to rounding. With 8-bit weights they are a little nearer to what the weights stand for,
     since here no input of a linear map is rounded to 8 bits.
@@ -40,6 +41,10 @@ class Compiled(StandIn):
         self.model = model
         self.config = model.config
         self._steps: dict[tuple[int, torch.dtype], Step] = {}
+
+    def translates(self, prompts: Sequence[Tensor]) -> bool:
+        """Whether compiled steps continue these texts."""
+        return len(prompts) == 1 and prompts[0].device.type == "cpu" and self.config.positions != "relative"
 
     def __call__(self, tokens: Int[Tensor, "batch time"], *, cache: list[KVCache] | None = None) -> GPTOutput:
         """As the model: whole texts are not compiled."""

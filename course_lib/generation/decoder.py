@@ -169,7 +169,7 @@ def make_decoder(model: LanguageModel, prompts: Sequence[Tensor], max_length: in
     if not use_cache:
         return RecomputingDecoder(model)
     if isinstance(model, Compiled):
-        if len(prompts) == 1 and prompts[0].device.type == "cpu" and follows(model.config):
+        if model.translates(prompts) and follows(model.config):
             return CompiledDecoder(model)
         model = model.model
     if isinstance(model, Conditioned):

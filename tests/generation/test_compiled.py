@@ -55,7 +55,25 @@ def test_who_takes_compiled_steps():
     assert isinstance(make_decoder(compiled, one, 9, True), CompiledDecoder)
     assert type(make_decoder(compiled, two, 9, True)) is CachedDecoder
     assert isinstance(make_decoder(compiled, one, 9, False), RecomputingDecoder)
-    assert type(make_decoder(Compiled(make_gpt(token_shift=True)), one, 9, True)) is not CompiledDecoder
+    for settings in ({"token_shift": True}, {"positions": "relative"}):
+        assert not isinstance(make_decoder(Compiled(make_gpt(**settings)), one, 9, True), CompiledDecoder)
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_it_follows_a_model_that_is_trained_on(as_written, positions):
+    model = make_gpt(positions=positions)
+    compiled = Compiled(model)
+    before = drawn(compiled)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn_like(parameter) * 0.2)
+    after = drawn(compiled)
+    assert torch.equal(after, drawn(model))
+    assert not torch.equal(after, before)
+
+
+def drawn(model):
+    return generate(model, random_texts([4])[0][None], 16, generator=torch.Generator().manual_seed(0))
 
 
 def test_it_goes_wherever_the_model_goes(as_written):
