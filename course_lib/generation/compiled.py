@@ -110,7 +110,7 @@ def _translated(function: types.FunctionType) -> Step:
     own = types.FunctionType(
         function.__code__.replace(), function.__globals__, function.__name__, None, function.__closure__
     )
-    return torch.compile(own, fullgraph=True, options=OPTIONS)
+    return torch.compile(own, fullgraph=True, options=dict(OPTIONS))  # torch takes some of them out
 
 
 def streamed(module: nn.Module, dtype: torch.dtype) -> Function:

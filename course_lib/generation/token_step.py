@@ -50,10 +50,9 @@ class TokenStep:
         self.unembedding = linear(model.unembedding, dtype)
 
     def __call__(self, tokens: Int[Tensor, "batch"], pasts: Sequence[Tensor], place: "Place") -> Logits:
-        """Args:
-        tokens: the new ones.
-        pasts: each block's keys and values, (batch, both_heads, place.end, d_head); the new ones are stored in them.
-        place: where the new tokens stand.
+        """The logits after these tokens, which stand at a place; their keys and values are stored in `pasts`.
+
+        `pasts` are each block's keys and values: (batch, both_heads, place.end, d_head).
         """
         x = self.positions.add(F.embedding(tokens, self.model.token_embedding.weight), place)  # (batch, d_model)
         for block, past in zip(self.blocks, pasts, strict=True):

@@ -3,7 +3,7 @@
 import torch
 from torch.testing import assert_close
 
-from course_lib.generation.compiled import Compiled
+from course_lib.generation.compiled import OPTIONS, Compiled
 from course_lib.generation.decoder import CachedDecoder, CompiledDecoder
 from course_lib.models.gpt import GPT, GPTConfig
 from course_lib.nn.int8 import quantize_int8
@@ -34,6 +34,7 @@ def move(model: GPT) -> None:
 
 if __name__ == "__main__":
     torch.manual_seed(0)
+    options = dict(OPTIONS)
     first, second = (Compiled(GPT(GPTConfig(**SIZES))) for _ in range(2))
     move(first.model)
     compare(first)
@@ -46,4 +47,5 @@ if __name__ == "__main__":
     llama = Compiled(GPT(GPTConfig(**SIZES | LLAMA)))
     move(llama.model)
     compare(llama)
+    assert options == OPTIONS
     print("all agree")
