@@ -18,12 +18,12 @@ import os
 import platform
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 import transformers
@@ -101,11 +101,11 @@ def measure(task: Task, launches: int, rounds: int, numbers: list[int]) -> Times
     """Milliseconds per token, of the clock and of the CPU, for each contender and number of threads."""
     expected = writer("transformers", task)(12, temperature=0.0)
     assert all(
-        torch.equal(writer(name, task)(12, temperature=0.0), expected) for name in ("float32", "float32, compiled")
+        torch.equal(writer(name, task)(12, temperature=0.0), expected) for name in ("float32", "float32" + COMPILED)
     )
     makers = {name: partial(sampler, name, task) for name in CONTENDERS}
     times = {name: {str(n): {"wall": [], "cpu": [], "first": []} for n in numbers} for name in makers}
-    with empty_compiler_cache():
+    with tempfile.TemporaryDirectory() as nothing_yet, patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=nothing_yet):
         for _ in range(launches):
             with own_processes(makers) as contenders:
                 for turn in range(rounds + 1):  # the first fills caches, packs weights and compiles
@@ -118,20 +118,6 @@ def measure(task: Task, launches: int, rounds: int, numbers: list[int]) -> Times
                         measured["wall"].append(1e3 * wall / task.tokens)
                         measured["cpu"].append(1e3 * cpu / task.tokens)
     return times
-
-
-@contextmanager
-def empty_compiler_cache() -> Iterator[None]:
-    """A folder of its own for what is compiled in this block, here and in processes started from here."""
-    before = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
-        try:
-            yield
-        finally:
-            os.environ.pop("TORCHINDUCTOR_CACHE_DIR")
-            if before is not None:
-                os.environ["TORCHINDUCTOR_CACHE_DIR"] = before
 
 
 def sampler(name: str, task: Task) -> Callable[[int], tuple[float, float]]:
@@ -260,7 +246,7 @@ def heading() -> list[str]:
         "The contenders in turn, each in a process of its own, which is started anew several times; median "
         "milliseconds per token, and the range of the rounds. Same random weights on both sides (the first greedy "
         "tokens are checked to agree), temperature 1, whole vocabulary, keys and values kept. Of the numbers of "
-        f"threads the faster counts; this library uses one, whatever is set, for a model without a matrix of "
+        "threads the faster counts; this library uses one, whatever is set, for a model without a matrix of "
         f"{SHARED_FROM:,} numbers. Compiled: `Compiled(model)` here, a static cache and `CompileConfig` there.",
         "",
         f"Machine: {processor()}, {os.cpu_count()} logical cores, {platform.system()}; Python "

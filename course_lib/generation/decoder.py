@@ -161,7 +161,7 @@ class CompiledDecoder(CachedDecoder):
         return logits
 
 
-Decoder = RecomputingDecoder | ForwardDecoder | CachedDecoder | CompiledDecoder
+Decoder = RecomputingDecoder | ForwardDecoder | CachedDecoder
 
 
 def make_decoder(model: LanguageModel, prompts: Sequence[Tensor], max_length: int, use_cache: bool) -> Decoder:

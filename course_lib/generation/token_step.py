@@ -99,14 +99,12 @@ class Positions:
 
     def place(self, length: int | Tensor) -> Place:
         """What the token after `length` others needs."""
-        rotary = None if self.cos is None else (self._rows(self.cos, length), self._rows(self.sin, length))
         end = (length if isinstance(length, int) else int(length.max())) + 1
-        return Place(length, end, self._scores_bias(length, end), rotary)
+        return Place(length, end, self._scores_bias(length, end), self._rotary(length))
 
     def place_of_one(self, position: Int[Tensor, "1"], end: int) -> Place:
         """`place` for a single text, its position in a tensor: what is compiled is then the same for every position."""
-        rotary = None if self.cos is None else (self._rows(self.cos, position), self._rows(self.sin, position))
-        return Place(position, end, self._recent_bias(end), rotary)
+        return Place(position, end, self._recent_bias(end), self._rotary(position))
 
     def add(self, x: Float[Tensor, "batch d_model"], place: Place) -> Float[Tensor, "batch d_model"]:
         """Token vectors with absolute positions added."""
@@ -115,6 +113,10 @@ class Positions:
         if self.factor != 1.0:
             x = x * self.factor
         return x + (self.table[place.index])
+
+    def _rotary(self, length: int | Tensor) -> tuple[Tensor, Tensor] | None:
+        """The cosines and sines of a token's angles."""
+        return None if self.cos is None else (self._rows(self.cos, length), self._rows(self.sin, length))
 
     def _rows(self, table: Tensor, length: int | Tensor) -> Tensor:
         return table[length] if isinstance(length, int) else table[length][:, None]  # (d_head,) or (batch, 1, d_head)

@@ -1,4 +1,4 @@
-"""Compiles the steps of three models, trains one on, and holds each token's logits to those of the plain model."""
+"""Compiles the steps of four models and holds each token's logits to the plain model's, weights moved in between."""
 
 import torch
 from torch.testing import assert_close
